@@ -31,7 +31,7 @@ class Attempt:
     Attributes:
         started: `perf_counter()` at the start.
         ends_at: `perf_counter()` when the attempt will be cut off.
-        timeout_reason: The reason a timeout would have now: `connect_timeout` while connecting, else `timeout`.
+        timeout_reason: The reason of a timeout that happens now: `connect_timeout` while connecting, else `timeout`.
         phase_name: The current phase, or the one in which the attempt was cut off; empty for none.
         phase_began: `clock()` when the current phase began or went on; 0 when none is measured.
         phase_seconds: Seconds spent in each phase so far, without the current one.
@@ -41,9 +41,9 @@ class Attempt:
         certificates: What the server of the last connection with TLS presented, its own certificate first.
         log: Lines logged so far, with the seconds since the start, held time left out.
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
-        network: The network of the batch (`exporter.net.Network`), which `exporter.plugin` connects with; None outside
-            a runner.
-        allowed_targets: What the check may connect to; None for anything.
+        network: The network of the batch (an `exporter.net.Network`), used by `exporter.plugin` to connect; None
+            outside a runner.
+        allowed_targets: The targets that the check may connect to; None for any.
     """
 
     __slots__ = (
@@ -156,8 +156,8 @@ class Attempt:
 class Phase:
     """One phase of an attempt, as a context manager that can be entered once.
 
-    When it is left, what held before holds again, except when the attempt was cut off: then it stays the current phase,
-    so that the report can name it.
+    On exit, the previous phase becomes current again, unless the attempt was cut off: then this phase stays current, so
+    that the report can name it.
     """
 
     __slots__ = ("_attempt", "_before", "_detail", "_goes_on", "_is_measured", "_name", "_on_timeout")
@@ -193,8 +193,8 @@ class Phase:
 class Held:
     """Time in which the exporter holds the check, as a context manager that can be entered once.
 
-    Its seconds are added to `Attempt.held_seconds`. As after a phase, what held before holds again unless the attempt
-    was cut off.
+    Its seconds are added to `Attempt.held_seconds`. On exit, the previous timeout reason and detail apply again, unless
+    the attempt was cut off.
     """
 
     __slots__ = ("_attempt", "_before", "_began", "_detail", "_on_timeout")

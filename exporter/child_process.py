@@ -1,4 +1,4 @@
-"""Runs programs and ends them: without blocking the event loop, with bounded output, and with all their descendants.
+"""Runs programs without blocking the event loop, limits their output, and kills them with all their descendants.
 
 Each program runs in a session and process group of its own. When it exits or is given up, the whole group is killed and
 reaped; only a descendant that starts a session of its own escapes.
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _STARTED_AT_ONCE = 4
 _READ_BYTES = 65536
 _REAP_SECONDS = 0.05
-"""How long a killed program is waited for; one that the kernel cannot end yet is reaped later."""
+"""How long to wait for a killed program; one that the kernel cannot end yet is reaped later."""
 
 _REAP_TRIES = 40
 
 
-class Ended(NamedTuple):
-    """A program that ended by itself.
+class CompletedProgram(NamedTuple):
+    """A program that has exited.
 
     Attributes:
         exit_status: Its exit status; negative for the signal that killed it.
@@ -51,14 +51,14 @@ class ChildProcesses:
 
     async def run(
         self, command: Sequence[str], *, environment: Mapping[str, str], directory: str, limit_bytes: int
-    ) -> Ended:
+    ) -> CompletedProgram:
         """Run a program until it exits; kill it when cancelled.
 
         Args:
             command: Program and arguments; a program without a slash is found in PATH of the environment.
             environment: All its variables.
             directory: Where it runs.
-            limit_bytes: How much of the standard output, and of the standard error, is kept.
+            limit_bytes: How many bytes of the standard output, and of the standard error, are kept.
 
         Raises:
             OSError: When it cannot be started.
@@ -84,7 +84,7 @@ class ChildProcesses:
                 self._dying.add(running.exited)
                 running.exited.add_done_callback(self._dying.discard)
                 await asyncio.wait([running.exited], timeout=_REAP_SECONDS)
-        return running.ended()
+        return running.completed()
 
     async def aclose(self) -> None:
         """Wait for programs that were killed and are not gone yet."""
@@ -175,12 +175,12 @@ class _Running:
         if not self.exited.done():
             _kill_group(self._process.pid)
 
-    def ended(self) -> Ended:
-        """Return how it ended."""
+    def completed(self) -> CompletedProgram:
+        """Return its exit status and output, once it has exited."""
         output, errors = (bytes(pipe.kept) for pipe in self._pipes)
         status = self._process.returncode
         assert status is not None  # noqa: S101 - it was reaped
-        return Ended(status, output, errors)
+        return CompletedProgram(status, output, errors)
 
 
 class _Pipe:

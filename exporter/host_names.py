@@ -48,7 +48,7 @@ def ascii_name(text: str) -> str:
         raise _refusal(f"it has {len(text)} characters, and {_MAX_NAME_OCTETS} are allowed")
     name = text.lower() if text.isascii() else _mapped(text)
     if _BLANK.search(name):
-        raise _refusal("it contains a blank")
+        raise _refusal("it contains whitespace")
     bare = name.removesuffix(".")
     if not bare:
         raise _refusal("it is empty")

@@ -48,16 +48,16 @@ _FLUSH_LIMIT_SECONDS = 0.5
 _FLUSH_POLL_SECONDS = 0.002
 
 _LAST = logging.LogRecord(__name__, logging.NOTSET, "", 0, "", None, None)
-"""Queued after the last line: nothing more will be written."""
+"""Queued after the last line; the writer ends when it gets there."""
 
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.access")
-"""Libraries that log at INFO or DEBUG what the exporter logs better, or what may contain a secret, such as a URL."""
+"""Loggers of libraries whose INFO and DEBUG lines repeat the exporter's own, or may contain a secret such as a URL."""
 
 _SERVING_LIBRARIES = ("uvicorn.error",)
-"""Libraries that log a warning about what clients send, so that clients could flood the log."""
+"""Loggers of libraries that warn about requests, so that clients could flood the log."""
 
 _SILENT_LIBRARIES = ("quic", "asyncssh")
-"""Libraries that log warnings about targets, whose checks report the same."""
+"""Loggers of libraries that warn about targets, which the checks report anyway."""
 
 _NEEDS_QUOTES = re.compile(r'[\s"=\\]')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -227,8 +227,8 @@ class JsonFormatter(MaskingFormatter):
         return json.dumps(self.fields(record))
 
 
-def log_what_nobody_catches() -> None:
-    """Log what Python would print unformatted: exceptions that end a thread or the program, or that are ignored."""
+def log_uncaught_exceptions() -> None:
+    """Log the exceptions that Python would print: uncaught ones, those that end a thread, and ignored ones."""
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""NTP packets as octets, without sockets: building a request, and reading and checking the answer.
+"""NTP packets: building a request, and reading and validating the answer. Does no I/O.
 
 Source: RFC 5905 section 7.3 (packet), section 7.4 (kiss codes), section 8 (offset and delay).
 """

@@ -9,7 +9,7 @@ import re
 from typing import Self
 
 MASK = "<secret>"
-"""Shown instead of a secret."""
+"""The text shown instead of a secret."""
 
 SECRET_TEXTS = "exporter.secret_texts"  # noqa: S105 - the name of a key
 """Key in pydantic's validation context for the texts of a document that came from references."""

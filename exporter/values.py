@@ -1,4 +1,4 @@
-"""Named values, `probe_value`: numbers that a check reports because its configuration, or its program, names them.
+"""Named values: numbers that a check exports as `probe_value` because its configuration or its program names them.
 
 The series of a check are those of its configuration. A value that is not a number in some run is absent from that page,
 because any number in its place would be wrong, and the log of the run says why.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
 
 MAX_VALUES = 50
-"""Most named values of one check, as each is a series."""
+"""Maximum number of named values of a check, since each is a series."""
 
 _MAX_INSTRUCTIONS = 5000
 """With a larger compiled expression, one line could block the event loop for tens of milliseconds."""
@@ -76,7 +76,7 @@ ValueName = Annotated[str, AfterValidator(_value_name)]
 
 
 class ResponseValue(SettingsModel):
-    """Where in an HTTP response a number is."""
+    """The place of a number in an HTTP response."""
 
     json_path: Annotated[str, AfterValidator(_path)] | None = Field(
         default=None, alias="json", description="JSONPath that finds it in the body"
@@ -128,7 +128,7 @@ _SHORT_OR_WHOLE = {
 
 
 class ResponseValuesSettings(CheckSettings):
-    """The key `values` of types that get HTTP responses."""
+    """The key `values` of check types that receive HTTP responses."""
 
     values: Mapping[ValueName, Annotated[ResponseValue, BeforeValidator(_whole), WithJsonSchema(_SHORT_OR_WHOLE)]] = (
         Field(

@@ -95,7 +95,7 @@ def test_a_path_that_climbs_matches_no_pattern(path: str) -> None:
         ("10.0.0.1/8", "'10.0.0.1/8' is not an address or a network: 10.0.0.1/8 has host bits set"),
         ("192.0.2.1:0", "'192.0.2.1:0' has ports '0'; write a port from 1 to 65535, or two joined by a hyphen"),
         ("a.test:90-80", "'a.test:90-80' has ports '90-80'; write a port from 1 to 65535, or two joined by a hyphen"),
-        ("a b", "'a b' is not a host name: it contains a blank"),
+        ("a b", "'a b' is not a host name: it contains whitespace"),
         ("", "'' is not a host name: it is empty"),
         ("*.", "'*.' is not a pattern for host names, such as *.example.com"),
         ("10.*", "'10.*' is not a host name or an IP address; write a network such as 10.0.0.0/8"),

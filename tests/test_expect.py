@@ -236,7 +236,7 @@ def endless(_selector: object) -> str:
     ("observation", "reason", "detail"),
     [
         (unfathomable, Reason.DECODE, "nobody knows the coding"),
-        (endless, Reason.TOO_LARGE, "judging thing takes more memory than it may"),
+        (endless, Reason.TOO_LARGE, "judging thing exceeded its limit of memory"),
     ],
 )
 def test_what_cannot_be_observed_fails_with_its_own_reason(

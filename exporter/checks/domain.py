@@ -74,7 +74,7 @@ REGISTRAR_INFO = MetricSpec(
 )
 RATE_LIMITED = MetricSpec(
     name="probe_domain_rate_limited",
-    help="1 when a server refused to answer because it is asked too often; else 0",
+    help="1 when a server refused to answer because it is queried too often; else 0",
     defaults=(((), 0.0),),
 )
 

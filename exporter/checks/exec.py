@@ -41,7 +41,7 @@ from exporter.plugin import (
 from exporter.settings import SecretiveLine
 
 if TYPE_CHECKING:
-    from exporter.child_process import Ended
+    from exporter.child_process import CompletedProgram
     from exporter.plugin import Attempt, BatchContext, Check
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -142,7 +142,7 @@ class ExecCheckExecutor:
         for path in (program, settings.working_directory) if "/" in program else (settings.working_directory,):
             await self._files.result(("exec", path), path, partial(_touch, path), attempt=attempt)
 
-    async def _run(self, settings: ExecSettings) -> Ended:
+    async def _run(self, settings: ExecSettings) -> CompletedProgram:
         try:
             ended = await self._processes.run(
                 settings.command,
@@ -182,7 +182,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> None:
+def _report(ended: CompletedProgram, text: str, output: PluginOutput, attempt: Attempt) -> None:
     """Record the exit status and the output of the program."""
     attempt.measure(EXIT_STATUS, ended.exit_status)
     for label, number in output.values.items():
@@ -205,7 +205,7 @@ def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result
     if exit_status == 0:
         return check.passed
     if exit_status >= len(STATES):
-        detail = f"the program exited with {exit_status}, which means nothing: {summary or 'no output'}"
+        detail = f"the program exited with {exit_status}, which is not defined: {summary or 'no output'}"
         return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.PROTOCOL, detail=detail)
     status = ResultStatus.WARNING if STATES[exit_status] == "warning" else ResultStatus.ERROR
     detail = f"the program exited with {exit_status} ({STATES[exit_status]}): {summary or 'no output'}"

@@ -152,7 +152,7 @@ class HttpStepsExecutor:
             raise
         missing = session.capture(one.step)
         await _look_at(session, one, run)
-        session.demand(one.expectations)
+        session.require(one.expectations)
         if missing is not None:
             raise missing
 

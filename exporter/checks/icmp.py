@@ -128,7 +128,7 @@ class IcmpCheckExecutor:
         facts = ConnectionFacts(attempt)
         host = target if settings.connect_to is None else parse_host(settings.connect_to)
         try:
-            address = await self._network.lookups.address(host, settings, facts)
+            address = await self._network.resolver.address(host, settings, facts)
         finally:
             attempt.measure_all(resolution_measurements(facts))
             attempt.observe(address_observations(facts))

@@ -47,7 +47,7 @@ class UdpSettings(NetworkSettings, DialogueSettings):
     @model_validator(mode="after")
     def _check_dialogue(self) -> Self:
         if any(step.starttls for step in self.dialogue):
-            raise ValueError("has starttls in dialogue, but datagrams cannot change to TLS")
+            raise ValueError("has starttls in dialogue, but datagrams cannot switch to TLS")
         if not any(step.sends for step in self.dialogue):
             raise ValueError("needs a dialogue that sends something, because only a datagram can be answered")
         if (first := next(step for step in self.dialogue if step.expects or step.sends)).expects:

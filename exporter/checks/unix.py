@@ -35,7 +35,7 @@ class UnixSettings(StreamDialogueSettings):
     """Settings of type `unix`."""
 
     connect_timeout_seconds: PositiveDuration | None = Field(
-        default=None, alias="connect_timeout", description="Bound of establishing the connection alone"
+        default=None, alias="connect_timeout", description="Time limit of establishing the connection alone"
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from exporter.cli.arguments import HelpRequested, help_text, parse_arguments
 from exporter.cli.leaving import leave
 from exporter.cli.options import UsageError
 from exporter.errors import ConfigError, UnknownCheckNameError, UnselectedError
-from exporter.logs import configure_logging, escape_unprintable, log_what_nobody_catches
+from exporter.logs import configure_logging, escape_unprintable, log_uncaught_exceptions
 from exporter.masking import Masks
 from exporter.version import __version__
 
@@ -79,7 +79,7 @@ def _obey(arguments: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK if serves else signal.SIG_UNBLOCK, {signal.SIGHUP})
     masks = Masks()
     configure_logging(options.log_level, options.log_format, mask=masks)
-    log_what_nobody_catches()
+    log_uncaught_exceptions()
     return _run(options, masks)
 
 

@@ -50,7 +50,7 @@ class DegradedKeys(SettingsModel):
     severity: AlertSeverity = Field(default=AlertSeverity.WARNING, description="The label severity of the alert")
     runbook: WebUrl | None = Field(default=None, description="URL of the instructions; by default that of alert")
     dashboard: WebUrl | None = Field(default=None, description="URL of the dashboard; by default that of alert")
-    summary: Summary | None = Field(default=None, description="One line that says what is wrong")
+    summary: Summary | None = Field(default=None, description="One line that describes the problem")
 
 
 class CertificateKeys(SettingsModel):
@@ -82,7 +82,7 @@ class AlertKeys(SettingsModel):
     severity: AlertSeverity = Field(default=AlertSeverity.CRITICAL, description="The label severity of the alert")
     runbook: WebUrl | None = Field(default=None, description="URL of the instructions")
     dashboard: WebUrl | None = Field(default=None, description="URL of the dashboard to look at")
-    summary: Summary | None = Field(default=None, description="One line that says what is wrong")
+    summary: Summary | None = Field(default=None, description="One line that describes the problem")
     labels: dict[LabelName, SingleLine] = Field(
         default_factory=dict, description="Labels of the alerts, in addition to those of the check"
     )

@@ -1,4 +1,4 @@
-"""Reads one mapping of a file of a program in Go, such as blackbox.yml, key by key, with every fault at its place.
+"""Reads one mapping of a file that Go programs read, such as blackbox.yml, and reports each fault at its position.
 
 It is as strict about keys and types as Go's YAML decoder.
 """
@@ -29,7 +29,7 @@ class Block:
     Args:
         node: The mapping; null, and anything that is not a mapping (which is reported), is read as an empty one.
         keys: The keys that it may have.
-        problems: Receives everything that is wrong.
+        problems: Receives the faults.
     """
 
     def __init__(self, node: Node, keys: Collection[str], problems: Problems) -> None:
@@ -65,7 +65,7 @@ class Block:
             self.problems.add(self.node._replace(path=f"{self.node.path}.{key}"), "is required")
 
     def warn(self, key: str, message: str) -> None:
-        """Report what the value of a key means here, if that is not what it seems to mean."""
+        """Warn that the value of a key does not have its obvious effect here."""
         self.problems.warn(self.at(key), message)
 
     def text(self, key: str, default: str = "") -> str:
@@ -73,12 +73,12 @@ class Block:
         return self._read(key, _as_text, default)
 
     def source(self, item: str) -> str:
-        """Return which key holds an item, itself or its `_file`; empty for none, or for a `_ref`, which is reported."""
+        """Return the key that provides an item, `ITEM` or `ITEM_file`; empty for none. An `ITEM_ref` is reported."""
         sources = [key for key in (item, f"{item}_file", f"{item}_ref") if self.text(key)]
         if len(sources) > 1:
             self.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {item}, {item}_file", on_key=True)
         if sources and sources[0].endswith("_ref"):
-            message = f"refers to a secret manager, and there is none; write {item}_file"
+            message = f"refers to a secret manager, which is not supported; write {item}_file"
             self.refuse(sources[0], message, on_key=True)
             return ""
         return sources[0] if sources else ""
@@ -92,7 +92,7 @@ class Block:
         return self._read(key, _as_integer, default)
 
     def parsed(self, key: str, parse: Callable[[str], T], default: T) -> T:
-        """Return what a function makes of a text; a ValueError it raises is reported at the value."""
+        """Return a text parsed by a function, whose ValueError is reported at the value."""
         return self._read(key, partial(_as_parsed, parse=parse), default)
 
     def duration(self, key: str) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
-    from exporter.config.values import Reader
+    from exporter.config.values import ValueReader
     from exporter.model import AlertPolicy
     from exporter.settings import CheckSettings
 
@@ -35,7 +35,7 @@ _SHOWN = ("name", "labels")
 
 
 class BuiltCheck(NamedTuple):
-    """A valid check, and whether it is to be run."""
+    """A valid check, and whether it is enabled."""
 
     check: Check
     is_enabled: bool
@@ -48,7 +48,7 @@ class CheckBuilder:
     the defaults, share their expectations: ten thousand copies would take most of the configuration's memory.
     """
 
-    def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
+    def __init__(self, check_type: CheckType, reader: ValueReader, problems: Problems) -> None:
         self._type = check_type
         self._reader = reader
         self._problems = problems
@@ -124,7 +124,7 @@ class CheckBuilder:
                 self._problems.warn(item, "is over; it can be removed")
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
-        """Report what is wrong with keys that are not a whole check, such as defaults that no check may use."""
+        """Report faults in keys that are not a whole check, such as defaults that no check uses."""
         data = self._reader.read_settings(entries, self._fields)
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)
@@ -189,7 +189,7 @@ class CheckBuilder:
 
 
 def with_preparation(check: Check, check_type: CheckType) -> Check:
-    """Return the check with what its type prepares for every run; a failure here is raised again by each run."""
+    """Return the check with `prepared` from its type; without it if that fails, because each run fails likewise."""
     try:
         return replace(check, prepared=check_type.prepare(check))
     except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
-    from exporter.config.values import Reader
+    from exporter.config.values import ValueReader
     from exporter.model import Reason, Subject
     from exporter.settings import CheckSettings
 
@@ -27,7 +27,7 @@ Kept = TypeVar("Kept")
 _NO_REASONS: frozenset[Reason] = frozenset()  # one for all checks: every other empty set is another object
 
 _MAX_SHARED = 100
-"""How many different settings or expectations are kept at a time, to be shared by checks where they are equal."""
+"""Maximum number of settings or expectations kept, so that checks with equal ones share one object."""
 
 
 class Expected(NamedTuple):
@@ -44,7 +44,7 @@ class CheckExpectations:
     Checks with the same settings and the same `expect`, such as that of the defaults, share them.
     """
 
-    def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
+    def __init__(self, check_type: CheckType, reader: ValueReader, problems: Problems) -> None:
         self._type = check_type
         self._reader = reader
         self._problems = problems
@@ -54,7 +54,7 @@ class CheckExpectations:
     def read(
         self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
     ) -> Expected:
-        """Return what the keys of a check expect; faults are reported.
+        """Compile the expectations of a check; faults are reported.
 
         Args:
             whole: The check, to locate what is missing.
@@ -95,7 +95,7 @@ class CheckExpectations:
     def _of_sections(
         self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings
     ) -> tuple[Expectation, ...]:
-        """Return the expectations that lie within sections of the check, such as its steps."""
+        """Compile the expectations in the sections of a check, such as its steps."""
         try:
             sections = self._type.sections(settings)
         except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
@@ -154,12 +154,12 @@ class CheckExpectations:
 
 
 def raised(check_type: CheckType, what: str, error: Exception) -> str:
-    """Return a message that a type failed, without the values, which may contain secrets."""
+    """Return a message that a check type raised an exception; it leaves out values, which may be secret."""
     return f"the type {check_type.name} failed at {what}: {type(error).__name__}"
 
 
 def keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
-    """Store a value to be shared, in place; when there are too many, the others are dropped."""
+    """Store a value to be shared; when there are too many, drop all others."""
     if len(shared) >= _MAX_SHARED:
         shared.clear()
     shared[key] = value

@@ -1,4 +1,4 @@
-"""The keys that checks of every type have, as a model; the settings of the type are the rest of a check."""
+"""The keys that checks of every type have, as a model; all other keys are settings of the type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAKEN_LABELS = frozenset(
 
 
 def _check_label_name(name: str) -> str:
-    """Refuse a text that is not a label name, or that would hide a label set by the exporter or Prometheus.
+    """Reject a text that is not a label name, or that would hide a label set by the exporter or Prometheus.
 
     Source: Prometheus, "Data model", metric names and labels: the names that every version accepts.
     """
@@ -42,7 +42,7 @@ class CommonKeys(SettingsModel):
 
     name: CheckName = Field(description="Unique name of the check, its label check")
     target: Annotated[SingleLine, Field(min_length=1, max_length=4096)] = Field(description="What is checked")
-    timeout_seconds: PositiveDuration = Field(default=10.0, alias="timeout", description="Bound of one attempt")
+    timeout_seconds: PositiveDuration = Field(default=10.0, alias="timeout", description="Time limit of one attempt")
     retries: int = Field(default=0, ge=0, le=10, description="Further attempts after a failed one")
     retry_delay_seconds: Duration = Field(
         default=0.0, alias="retry_delay", description="Pause before each further attempt"
@@ -57,7 +57,7 @@ class CommonKeys(SettingsModel):
         default=None, alias="min_interval", description="Time within which the last result is returned again"
     )
     enabled: bool = Field(
-        default=True, description="Whether the check runs; if not, it is validated and only listed on the status page"
+        default=True, description="Whether the check runs; otherwise it is validated and listed on the status page"
     )
     maintenance: tuple[MaintenanceKeys, ...] = Field(
         default=(), description="Windows in which a failure is shown as maintenance and does not alert"
@@ -71,7 +71,7 @@ READ_APART = {
     "target_files": "Files in Prometheus' file_sd format that list targets with labels, as globs relative to this file",
     "each": "Keys and their values: one check for each combination; {key} stands for the value",
     "expect": "Expectations about what is observed",
-    "alert": "Own alerts instead of the general ones: true, or their severity and timing",
+    "alert": "Alerts for this check instead of the general ones: true, or their severity and timing",
     "retry_on": "Reasons and conditions on which a failed attempt is retried; by default, all failures",
 }
 """Keys of a check that are not fields of `CommonKeys`."""
@@ -80,7 +80,7 @@ CHECK_KEYS = {
     **{info.alias or name: info.description or "" for name, info in CommonKeys.model_fields.items()},
     **READ_APART,
 }
-"""Every key that checks of all types have, and what it holds."""
+"""Every key that checks of all types have, with its description."""
 
 COMMON_DEFAULT_KEYS = frozenset(CHECK_KEYS) - {"name", "type", "target", "targets", "target_files", "each", "expect"}
 """Keys that `defaults` may have for every type; within a type, also `expect`."""

@@ -1,4 +1,4 @@
-"""Digests of the files of a configuration, to notice that one has changed."""
+"""Digests of the files of a configuration, for detecting changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 def digest_of(file: Path) -> bytes:
-    """Return a digest of a file's content or a directory's names; what cannot be read has a digest that says why.
+    """Return a digest of a file's content or of a directory's names; if it cannot be read, a digest of the error.
 
     Content, not times: Kubernetes swaps the links of a ConfigMap without touching their targets.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENTS = 1000
 ANCHORS_PREFIX = "x-"
-"""Prefix of the top-level keys that are not read: a place for anchors and the values that merge keys use."""
+"""Prefix of top-level keys that are ignored: a place for anchors and values of merge keys."""
 
 DOCUMENT_KEYS = {
     "include": "Further files, as globs relative to this file, with their own checks and defaults",

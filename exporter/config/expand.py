@@ -55,7 +55,7 @@ def merge_defaults(layers: Iterable[Mapping[str, Node]], own: Mapping[str, Node]
 
 
 class Expanded(NamedTuple):
-    """The keys of one check, and where its target is in a target file; None when it is not from one."""
+    """The keys of one check, and the position of its target in a target file; None if it is not from one."""
 
     entries: Entries
     origin: Node | None = None
@@ -67,11 +67,11 @@ def expand_each(
     """Return the keys of each check that one item expands to.
 
     Args:
-        check: The item, for its place.
+        check: The item, for its position.
         own: Its keys.
         known_keys: The keys that a value of `each` may set.
-        target_files: Reads what `target_files` names.
-        problems: Takes what is wrong with `each`, `targets`, `target_files` and the placeholders.
+        target_files: Reads the files that `target_files` names.
+        problems: Receives the faults in `each`, `targets`, `target_files` and the placeholders.
     """
     before = len(problems)
     axes = _axes(own, problems)

@@ -30,16 +30,16 @@ RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADL
 """The reasons for which a further attempt can help."""
 
 _REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
-"""Reasons that a type has only with a subject to which they belong, or if it declares them."""
+"""Reasons that a type can have only if one of its subjects has them or it declares them."""
 
 GROUPS: Mapping[str, Operator] = {"any": "any_of", "all": "all_of"}
 """The keys that make an item a group of others, with the operator of the group."""
 
 BESIDE = ("name", "severity", "missing_ok", "as")
-"""The keys of an item of `expect` other than a subject, a group and operators."""
+"""The keys of an item of `expect` other than subjects, groups and operators."""
 
 _OF_ENTRY = ("name", "severity")
-"""Those of them that belong to a whole item and not to a part of a group."""
+"""The item keys that belong to a whole item and not to a part of a group."""
 
 _MAX_PARTS = 100
 
@@ -51,7 +51,7 @@ class ExpectationReader:
         subjects: The subjects of the items, by name.
         check_type: The name of the check type, for messages.
         fit: Returns an expectation in the form that the check's settings require, or raises ValueError.
-        reasons: Reasons of `retry_on` that the type has although none of its subjects has them.
+        reasons: Reasons accepted in `retry_on` although none of the subjects has them.
 
     Attributes:
         faults: The faults so far, located relative to the list of items.
@@ -94,14 +94,14 @@ class ExpectationReader:
                 reasons.add(Reason(cast("str", item)))
             else:
                 known = suggest(str(getattr(item, "shown", item)), RETRY_REASONS, kind="reasons")
-                self._fault((index,), f"{quoted(item)} is not a reason to try again; {known}")
+                self._fault((index,), f"{quoted(item)} is not a reason that can be retried; {known}")
         return frozenset(reasons), tuple(conditions)
 
     def _fault(self, location: Location, message: str, *, on_key: bool = False) -> None:
         self.faults.append(Fault(location, message, on_key))
 
     def _read_item(self, location: Location, item: object) -> list[Expectation]:
-        """Read one item, and give what it expects its severity and labels."""
+        """Read one item; set severity and labels of its expectations."""
         found = self._conditions(location, item)
         if not isinstance(item, dict):
             return found
@@ -113,7 +113,7 @@ class ExpectationReader:
         return labelled
 
     def _conditions(self, location: Location, item: object) -> list[Expectation]:
-        """Read what an item expects; the label of each expectation is the expectation in words."""
+        """Read the conditions of an item; the label of each is the condition in words."""
         if not isinstance(item, dict):
             self._fault(location, f"must be a mapping such as {{status: 2xx}}, not {quoted(item)}")
             return []
@@ -184,15 +184,15 @@ class ExpectationReader:
             try:
                 found.append(self._fit(expectation))
             except ValueError as error:
-                self._fault(place, _told(operand, error))
+                self._fault(place, _with_value(operand, error))
         return found
 
     def _compared(self, location: Location, subject: Subject, item: dict[str, object]) -> Subject:
-        """Return the subject as its operands are read: as a number if the item says so."""
+        """Return the subject; with `as: number`, as one whose values are numbers."""
         if "as" not in item:
             return subject
         if item["as"] != "number":
-            self._fault((*location, "as"), f"{quoted(item['as'])} is nothing to compare as; write number")
+            self._fault((*location, "as"), f"{quoted(item['as'])} is not supported; write number")
             return subject
         try:
             return number_subject(subject)
@@ -205,7 +205,7 @@ class ExpectationReader:
         if not isinstance(value, bool):
             self._fault((*location, "missing_ok"), f"must be true or false, not {quoted(value)}")
         elif value and "exists" in operators:
-            message = "cannot be used with exists, which says by itself whether the value may be missing"
+            message = "cannot be used with exists, which already says whether the value may be missing"
             self._fault((*location, "missing_ok"), message, on_key=True)
         return value is True
 
@@ -217,7 +217,7 @@ class ExpectationReader:
         try:
             return compile_selector(subject, value), operand_text(value)
         except ValueError as error:
-            self._fault((*location, subject.name), _told(value, error))
+            self._fault((*location, subject.name), _with_value(value, error))
             return None, ""
 
     def _operands(
@@ -256,7 +256,7 @@ class ExpectationReader:
         try:
             return compile_operand(subject, operator, value)
         except ValueError as error:
-            self._fault(location, _told(value, error))
+            self._fault(location, _with_value(value, error))
             return None
 
     def _severity(self, location: Location, item: dict[str, object]) -> Severity:
@@ -278,7 +278,7 @@ class ExpectationReader:
 
 
 def _group(operator: Operator, parts: list[Expectation]) -> Expectation:
-    """Return a group of conditions; a failure has the reason that all of them have."""
+    """Return a group of conditions; its reason is the one that all of them share."""
     reasons = {one.subject.reason for one in parts}
     reason = reasons.pop() if len(reasons) == 1 else Reason.EXPECTATION
     name = next(key for key, group_operator in GROUPS.items() if group_operator == operator)
@@ -291,6 +291,6 @@ def _group(operator: Operator, parts: list[Expectation]) -> Expectation:
     )
 
 
-def _told(value: object, error: ValueError) -> str:
+def _with_value(value: object, error: ValueError) -> str:
     """Prefix a fault with its value if that is short enough to show."""
     return str(error) if isinstance(value, dict | list) else f"{quoted(value)} {error}"

@@ -1,4 +1,4 @@
-"""The files of a configuration: read once, with a size limit, and remembered so that later changes are noticed."""
+"""The files of a configuration: each is read once, within a size limit, and recorded for detecting changes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Files:
         return tuple(self._paths)
 
     def note(self, path: Path) -> None:
-        """Remember a path whose change matters."""
+        """Record a path: a change to it requires a reload."""
         self._paths[path] = None
 
     def find(self, directory: Path, pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Hints for unknown keys, subjects and types: the names that other tools use, and what they are called here.
+"""Hints for unknown keys, subjects and types: names that other tools use, with the names that this program uses.
 
 A hint is shown only where the key that it names exists. `suggest`, which finds misspellings, handles everything else.
 """

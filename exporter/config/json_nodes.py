@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _HALF_OF_PAIR = re.compile(r"[\ud800-\udfff]")
-"""What JSON can escape but no encoding can represent (RFC 8259, section 8.2)."""
+"""Lone surrogates, which JSON can escape but no encoding can represent (RFC 8259 section 8.2)."""
 
 
 class _BeyondBoundsError(Exception):
@@ -55,7 +55,7 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
 
 
 def _refuse_constant(name: str) -> None:
-    """Refuse NaN and the infinities, which Python writes but JSON does not have."""
+    """Reject NaN and the infinities, which Python writes but JSON does not have."""
     raise ValueError(f"{name} is not a value")
 
 
@@ -135,7 +135,9 @@ class _Tree:
         written = token[0]
         text = str(json.loads(written)) if "\\" in written else written[1:-1]
         if _HALF_OF_PAIR.search(text):
-            self._problems.add_at(self._file, *self._place(token), path, f"{quoted(text)} has half a character in it")
+            self._problems.add_at(
+                self._file, *self._place(token), path, f"{quoted(text)} has half a surrogate pair in it"
+            )
         return text
 
     def _place(self, token: re.Match[str]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The JSON Schema of `checks.yml`, for editors: every key with its description, expectations by check type.
 
-It is there to help an editor. The loader has the last word: it knows what a schema cannot express, such as which
-placeholder has a value or which file exists. The schema allows whatever the loader accepts.
+The schema accepts every document that the loader accepts, and more: a schema cannot express everything that the loader
+checks, such as which placeholder has a value or which file exists.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Loaded(Protocol):
-    """What is loaded from files and put in force; `Config` is one."""
+    """A configuration that is loaded from files, such as `Config`."""
 
     @property
     def file(self) -> str:
@@ -45,7 +45,7 @@ class Loaded(Protocol):
 
     @property
     def summary(self) -> str:
-        """What it contains, in a few words."""
+        """Its content in a few words, for the log."""
 
 
 LoadedT = TypeVar("LoadedT", bound=Loaded, default="Config")
@@ -57,7 +57,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 class _Outcome(NamedTuple, Generic[LoadedT]):
-    """The outcome of a load, and the digests of the files that it depends on."""
+    """The configuration or the exception from a load, and the digests of the files that it depends on."""
 
     outcome: LoadedT | Exception
     digests: dict[Path, bytes]

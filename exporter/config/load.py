@@ -24,7 +24,7 @@ from exporter.config.secret_values import secret_values
 from exporter.config.secrets import Secrets
 from exporter.config.target_files import TargetFiles
 from exporter.config.validation import validate
-from exporter.config.values import Reader
+from exporter.config.values import ValueReader
 from exporter.gc_tuning import collections_paused
 from exporter.quantities import counted
 
@@ -49,8 +49,8 @@ class Config:
         files: Every file read and every directory searched: a change to one of them may change the configuration.
         plugins: The check types of its plugins.
         shown: The keys of each check as `/config` shows them.
-        warnings: What is allowed but probably not intended.
-        places: Where each check is written, by name, disabled ones included.
+        warnings: Warnings about what is allowed but probably not intended.
+        places: The position of each check in the files, by name, including disabled ones.
         secrets: Texts that must not be shown anywhere.
     """
 
@@ -66,7 +66,7 @@ class Config:
 
     @property
     def summary(self) -> str:
-        """How many checks it contains."""
+        """The number of its checks, for the log."""
         return counted(len(self.checks), "check")
 
     @cached_property
@@ -134,7 +134,7 @@ class _Load:
         self._problems = Problems()
         self._files = Files()
         self._secrets = Secrets(environment, self._files, self._problems)
-        self._reader = Reader(self._secrets, self._files, self._problems)
+        self._reader = ValueReader(self._secrets, self._files, self._problems)
         self._types = dict(check_types)
         self._builders: dict[str, CheckBuilder] = {}
         self._checks: list[Check] = []
@@ -206,7 +206,7 @@ class _Load:
         own = check.value
         builder = self._builder_of(check, own)
         if builder is None:
-            self._look_through_common(check, own)
+            self._report_faults_in_common_keys(check, own)
             return
         check_type = self._types[str(own["type"].value)]
         layers = [layer for each in defaults for layer in each.layers(check_type)]
@@ -220,23 +220,23 @@ class _Load:
                 (self._checks if built.is_enabled else self._disabled).append(built.check)
                 self._shown.append(shown_check(entries, fields_of(check_type.settings)))
         if not is_expanded:
-            self._look_through(check, own, builder)
+            self._report_faults_before_expansion(check, own, builder)
 
-    def _look_through_common(self, check: Node, own: dict[str, Node]) -> None:
-        """Report what else is wrong with a check of unknown type, in the keys that every type has."""
+    def _report_faults_in_common_keys(self, check: Node, own: dict[str, Node]) -> None:
+        """Report further faults of a check of unknown type, in the keys that every type has."""
         plain = CHECK_KEYS.keys() - READ_APART.keys()
         given = {key: node for key, node in own.items() if key in plain and not has_placeholders(node)}
         _, faults = validate(CommonKeys, {key: self._reader.read(node) for key, node in given.items()})
         self._reader.report(own, check, (), [fault for fault in faults if fault.location[0] in given])
-        self._tell_missing_name(check, own)
+        self._report_missing_name(check, own)
 
-    def _tell_missing_name(self, check: Node, own: dict[str, Node]) -> None:
+    def _report_missing_name(self, check: Node, own: dict[str, Node]) -> None:
         if "name" not in own:
             self._problems.add(check._replace(path=f"{check.path}.name"), "is required")
 
-    def _look_through(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
-        """Report what else is wrong with a check that cannot be expanded, except in values with placeholders."""
-        self._tell_missing_name(check, own)
+    def _report_faults_before_expansion(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
+        """Report further faults of a check that cannot be expanded, except in values with placeholders."""
+        self._report_missing_name(check, own)
         builder.check_given(check, {key: node for key, node in own.items() if not has_placeholders(node)})
         each = own.get("each")
         for key, values in each.value.items() if each is not None and isinstance(each.value, dict) else ():

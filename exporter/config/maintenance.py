@@ -45,7 +45,7 @@ def _day(name: str) -> int | None:
 
 
 def _moment(text: str) -> str:
-    """Refuse a text that is neither a time of day nor a date with a time."""
+    """Reject a text that is neither a time of day nor a date with a time."""
     if _TIME.fullmatch(text):
         return text
     if _DATE_TIME.fullmatch(text):
@@ -58,7 +58,7 @@ def _moment(text: str) -> str:
 
 
 def _zone(name: str) -> str:
-    """Refuse a name that the system's time zones (or the package tzdata) do not have."""
+    """Reject a name that neither the system's time zones nor the package tzdata has."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -146,7 +146,7 @@ class MaintenanceKeys(SettingsModel):
 
 @lru_cache(maxsize=1024)
 def maintenance_windows(keys: tuple[MaintenanceKeys, ...]) -> tuple[MaintenanceWindow, ...]:
-    """Return the windows, as one object for all checks that have the same."""
+    """Return the windows; checks with equal windows share one object."""
     return tuple(each.window() for each in keys)
 
 

@@ -1,4 +1,4 @@
-"""The properties of a settings model's fields that the configuration acts on: secrets, files, nested models."""
+"""Which fields of a settings model the configuration treats specially: secrets, files, nested models, captures."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ModelFields:
         model_name: Name of the model.
         keys: Every key.
         secrets: Keys whose values or elements are secrets.
-        single_secrets: Those of `secrets` that hold one text, so that `<key>_file` can replace them.
+        single_secrets: The `secrets` whose value is one text, so that `<key>_file` can replace them.
         files: Keys that name a file.
         captures: Keys whose texts may refer to captures (`CaptureReferences`).
         models: Keys whose values or elements are models.
-        model_maps: Those of `models` that hold models by user-chosen names.
+        model_maps: The `models` whose value maps user-chosen names to models.
         lists: Keys whose values may be lists.
     """
 

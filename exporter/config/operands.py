@@ -45,12 +45,12 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     else:
         operand = _COMPILE[subject.kind](subject, operator, value)
     if subject.choices:
-        _refuse_what_never_holds(subject, operator, operand)
+        _reject_impossible_operand(subject, operator, operand)
     return operand
 
 
-def _refuse_what_never_holds(subject: Subject, operator: Operator, operand: object) -> None:
-    """Refuse an expectation that no possible value can meet.
+def _reject_impossible_operand(subject: Subject, operator: Operator, operand: object) -> None:
+    """Reject an expectation that no possible value can meet.
 
     Raises:
         ValueError: When no value can meet it.

@@ -73,7 +73,7 @@ class Substitution:
         """Start with an item.
 
         Args:
-            problems: Receives what is wrong with the placeholders.
+            problems: Receives the faults in placeholders.
             labels: The labels that targets in its target files have.
         """
         self.used: set[str] = set()
@@ -111,7 +111,7 @@ class Substitution:
         return node if values.foreign and self._decides_what_is_read(node, text, replaced, values, key) else replaced
 
     def _look_for_shell_form(self, node: Node, text: str, values: Values) -> None:
-        """Refuse `${key}`, which could mean the value of the key or a variable."""
+        """Reject `${key}`, which could mean the value of the key or a variable."""
         for match in _SHELL_FORM.finditer(text):
             if match[1] in values.by_key or match[1] in self._labels:
                 name = match[1]
@@ -123,7 +123,7 @@ class Substitution:
                 self._problems.add(node, message)
 
     def _decides_what_is_read(self, node: Node, text: str, replaced: Node, values: Values, key: str) -> bool:
-        """Refuse a target file's value as a file name or in a reference; return whether there was one."""
+        """Reject a target file's value as a file name or in a reference; return whether there was one."""
         foreign = [match[2] for match in _PLACEHOLDER.finditer(text) if match[2] in values.foreign]
         if foreign and key.endswith(FILE_SUFFIX):
             self._problems.add(node, f"cannot name a file by {{{foreign[0]}}}, which is from a target file")
@@ -142,14 +142,14 @@ class Substitution:
         self.used.add(key)
         value = values.by_key.get(key)
         if value is None:
-            self._tell_missing(key, node, values)
+            self._report_missing(key, node, values)
         elif isinstance(value.value, dict | list):
             self._problems.add(value, f"cannot be part of a text, as {{{key}}} does")
         else:
             return value.value if isinstance(value.value, str) else value.text
         return ""
 
-    def _tell_missing(self, key: str, node: Node, values: Values) -> None:
+    def _report_missing(self, key: str, node: Node, values: Values) -> None:
         if values.origin is not None and key in self._labels:
             place = f"{node.file}:{node.line}:{node.column}"
             self._problems.add(values.origin, f"has no label {quoted(key)}, which {{{key}}} at {place} stands for")

@@ -46,8 +46,8 @@ def load_plugins(
 
     Args:
         items: The items of `plugins`.
-        problems: Receives what cannot be imported, what is not a valid check type, and what would replace a type of the
-            same name without being told to.
+        problems: Receives the faults: a failed import, an invalid check type, or one that would replace an existing
+            type without `replaces`.
         known: The types that already exist, by name.
     """
     found: dict[str, CheckType] = {}

@@ -49,7 +49,7 @@ class Node(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where something is written: the file as the user named it, the line and the column, both from 1."""
+    """A position: the file as the user named it, the line and the column, both from 1."""
 
     file: str
     line: int
@@ -57,13 +57,13 @@ class Place(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something wrong with a part of a value.
+    """A fault in a part of a value.
 
     Attributes:
         location: The path to the part.
         message: What is wrong.
         on_key: Whether the key is at fault, not the value.
-        hides_key: Whether its key may be a secret, so that the path ends before it.
+        hides_key: Whether the key may be a secret, so that the path ends before it.
     """
 
     location: Location
@@ -73,7 +73,7 @@ class Fault(NamedTuple):
 
 
 class Problems:
-    """Collects everything that is wrong; lives as long as a load, used by one thread.
+    """Collects the problems of a configuration; lives as long as a load, used by one thread.
 
     Attributes:
         secrets: Texts resolved from references, which no message shows, wherever the message comes from.
@@ -89,14 +89,14 @@ class Problems:
         return len(self._found)
 
     def add(self, node: Node, message: str, *, on_key: bool = False) -> None:
-        """Record what is wrong with a value, or with its key."""
+        """Record a problem with a value, or with its key."""
         if on_key and node.key_line:
             self.add_at(node.file, node.key_line, node.key_column, node.path, message)
         else:
             self.add_at(node.file, node.line, node.column, node.path, message)
 
     def add_at(self, file: str, line: int, column: int, path: str, message: str) -> None:
-        """Record what is wrong at a place; line 0 means the whole file.
+        """Record a problem at a position; line 0 means the whole file.
 
         Only the first problem of a value is kept: later ones mostly follow from it. The same applies to a value that
         aliases put in several places.
@@ -110,13 +110,13 @@ class Problems:
         self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
 
     def warn(self, node: Node, message: str) -> None:
-        """Record what is allowed but probably not intended; once per position."""
+        """Record a warning about what is allowed but probably not intended; once per position."""
         problem = ConfigProblem(node.file, node.line, node.column, node.path, message)
         self._warnings.setdefault((node.file, node.line, node.column), problem)
 
     @property
     def warnings(self) -> tuple[ConfigProblem, ...]:
-        """What is allowed but probably not intended, in the order of the files and lines."""
+        """The warnings, in the order of files and lines."""
         return tuple(warning for _, warning in sorted(self._warnings.items(), key=lambda item: item[0]))
 
     def raise_if_any(self, files: Iterable[Path]) -> None:
@@ -147,7 +147,7 @@ def follow(entries: Mapping[str, Node], location: Location) -> tuple[Node | None
 
 
 def suggest(word: str, known: Iterable[str], *, kind: str) -> str:
-    """Return what was probably meant, or else what exists: `did you mean "timeout"?`, `known keys: a, b`."""
+    """Return a suggestion, or else the known words: `did you mean "timeout"?`, `known keys: a, b`."""
     names = sorted(known)
     close = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1)
     if close:

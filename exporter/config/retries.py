@@ -1,4 +1,4 @@
-"""Checks whether the attempts of a check fit into a scrape: an error if they never can, a warning if they seldom do."""
+"""Checks that the attempts of a check fit into a scrape: an error if they never do, a warning if they seldom do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _USUAL_SCRAPE_SECONDS = 10.0
 
 
 def tell_retries_that_do_not_fit(check: Check, node: Node, problems: Problems) -> None:
-    """Refuse retries that do not fit into any scrape, and warn of those that need a longer one than usual.
+    """Reject retries that do not fit into any scrape, and warn about those that need a longer one than usual.
 
     Args:
         check: A check with retries.

@@ -1,4 +1,4 @@
-"""Finds the secrets that a check sends: those declared as such by its settings, or recognised by their names."""
+"""Finds the secrets that a check sends: values that its settings declare as secret, or whose names indicate it."""
 
 from __future__ import annotations
 

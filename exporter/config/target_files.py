@@ -1,7 +1,7 @@
 """Reads targets from files in Prometheus' file_sd format: lists of groups of targets that share labels.
 
-The author of such a file chooses targets and labels, and nothing else: its texts are taken literally, so that no
-reference in them reads one of the exporter's variables or files.
+The author of such a file controls targets and labels, and nothing else: its texts are taken literally, so that a
+reference in them cannot read the exporter's environment or files.
 Source: Prometheus, "Configuration", `file_sd_config`.
 """
 

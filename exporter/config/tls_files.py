@@ -1,4 +1,4 @@
-"""Checks, when the configuration is loaded, that the TLS files of a check hold what they should."""
+"""Checks the content of the TLS files of a check when the configuration is loaded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TlsFiles:
         self._unusable: dict[tuple[str | None, ...], list[UnusableFileError]] = {}
 
     def faults(self, settings: BaseModel, location: Location = ()) -> Iterator[Fault]:
-        """Yield what is wrong with the files of all TLS options in settings, each at its key."""
+        """Yield the faults in the files of all TLS options in settings, each at its key."""
         if isinstance(settings, TlsConfig):
             yield from self._faults_of(settings, location)
             return

@@ -1,4 +1,4 @@
-"""Reads the top-level keys of a file, which show what kind of configuration it is."""
+"""Reads the top-level keys of a file, by which kinds of configuration are told apart."""
 
 from __future__ import annotations
 

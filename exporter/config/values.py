@@ -20,7 +20,7 @@ FILE_SUFFIX = "_file"
 _LONGEST_SHOWN_PATH = 255
 
 
-class Reader:
+class ValueReader:
     """Turns nodes into plain values; lives as long as a load."""
 
     def __init__(self, secrets: Secrets, files: Files, problems: Problems) -> None:
@@ -33,7 +33,7 @@ class Reader:
 
         Args:
             node: The node.
-            keeps_captures: Whether references to captures stay as they are written.
+            keeps_captures: Whether references to captured groups stay as written.
         """
         value = node.value
         if isinstance(value, str):

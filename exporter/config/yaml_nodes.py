@@ -40,7 +40,7 @@ _TOO_LARGE = f"has more than {MAX_NODES} values, aliases written out; split it i
 
 
 class _TooDeepError(Exception):
-    """Raised out of the parser before it recurses further; its argument is the node that is too deep."""
+    """Raised to stop the parser before it recurses further; its argument is the node that is too deep."""
 
 
 class _Composer(CBaseLoader):

@@ -1,1 +1,1 @@
-"""Dialogues: steps of what a peer is expected to say and what is sent, spoken over streams and datagrams."""
+"""Dialogues: steps that expect something from a peer or send something to it, over streams and datagrams."""

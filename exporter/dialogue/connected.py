@@ -1,4 +1,4 @@
-"""Expectations about whether a connection is made, for checks that a port is closed or filtered."""
+"""Expectations about whether a connection succeeds, for checks that a port is closed or filtered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Made = TypeVar("_Made")
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
-"""Connecting ends this fraction of the time limit early, so that the outcome is judged and not cut off."""
+"""Connecting ends earlier than the timeout by this fraction of it, so that the outcome is still judged."""
 
 _ESTABLISHED = "established"
 _NOT_CONNECTED = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
@@ -43,21 +43,21 @@ CONNECTED_SUBJECTS = (CONNECTED, CONNECTION)
 
 
 def about_connecting(expectations: Iterable[Expectation]) -> tuple[Expectation, ...]:
-    """Return the expectations about whether a connection is made."""
+    """Return the expectations about whether the connection succeeds."""
     return tuple([one for one in expectations if any(part.subject in CONNECTED_SUBJECTS for part in leaves([one]))])
 
 
 def forbids_connection(expectation: Expectation) -> bool:
-    """Whether an expectation can be met only when no connection is made."""
+    """Whether an expectation can be met only when the connection fails."""
     about_it = all(part.subject in CONNECTED_SUBJECTS for part in leaves([expectation]))
     return about_it and not _is_met(expectation, _ESTABLISHED)
 
 
 async def connect_in_time(connecting: Awaitable[_Made], attempt: Attempt) -> _Made:
-    """Return the connection, or fail shortly before the time of the attempt is up, and observe that it was made.
+    """Wait for a connection until shortly before the attempt's timeout, and observe that it was established.
 
     Raises:
-        CheckFailed: When no connection is made.
+        CheckFailed: When no connection is established.
     """
     left_seconds = attempt.ends_at - perf_counter()
     try:
@@ -70,12 +70,12 @@ async def connect_in_time(connecting: Awaitable[_Made], attempt: Attempt) -> _Ma
 
 
 def is_expected(failure: CheckFailed, expected: Sequence[Expectation], attempt: Attempt) -> bool:
-    """Observe why no connection was made, and return whether that meets an expectation.
+    """Observe how connecting failed, and return whether an expectation is met by that.
 
     Args:
-        failure: Why.
+        failure: How connecting failed.
         expected: The expectations about connecting.
-        attempt: Where the outcome is observed.
+        attempt: Records the observation.
     """
     if failure.reason not in _NOT_CONNECTED or not expected or CONNECTED.name in attempt.observed:
         return False

@@ -1,7 +1,7 @@
-"""Carries out the steps of a dialogue with a peer, whatever connects it.
+"""Runs the steps of a dialogue with a peer, independent of the transport.
 
-A step expects a line, or the very next bytes, then sends, then changes to TLS. Lines and bytes are bounded, and so is
-the time that regular expressions take on them.
+A step expects a line, or the very next bytes, then sends something, then switches to TLS. Lines and bytes are limited,
+and so is the time that regular expressions take on them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from exporter.judging.pattern import Pattern
 
 MAX_LINE_BYTES = 65536
-"""Longest line, as in blackbox_exporter."""
+"""Maximum length of a line, as in blackbox_exporter."""
 
 MAX_LINES = 10_000
 MAX_READ_BYTES = 1 << 20
-"""Most lines and bytes that a step reads while it looks for one that matches."""
+"""Maximum number of lines and bytes that a step reads until one matches."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?")
 _LEAST_SEARCHED_BYTES = 512
 _LINE_SECONDS = 2e-5
-"""What a line costs besides searching it; lines that have arrived already are read without waiting."""
+"""The cost of a line in bytes, besides searching it: lines that have already arrived are read without waiting."""
 
 _SHOWN_CHARACTERS = 200
 
@@ -44,14 +44,14 @@ class Peer(Protocol):
     """The other side of a dialogue."""
 
     async def next_text(self) -> bytes | None:
-        """Return the next line without its line break, or the next datagram or message; None when there is no more.
+        """Return the next line without its line break, or the next datagram or message; None at the end.
 
         Raises:
             CheckFailed: When the connection breaks or a line is longer than MAX_LINE_BYTES.
         """
 
     async def next_bytes(self, expected: bytes) -> bytes:
-        """Return the next bytes: as many as are expected, fewer when they differ already or there is no more.
+        """Return the next bytes: as many as expected, or fewer at the first difference or the end.
 
         Raises:
             CheckFailed: When the connection breaks.
@@ -68,16 +68,16 @@ class Peer(Protocol):
 async def converse(
     settings: DialogueSettings, peer: Peer, attempt: Attempt, start_tls: Callable[[], Awaitable[None]] | None = None
 ) -> None:
-    """Carry out the dialogue; each step is a phase and a line of the log.
+    """Run the dialogue; each step is a phase and writes to the log.
 
     Args:
         settings: The steps.
         peer: The other side.
-        attempt: Where measurements, observations and log lines go.
-        start_tls: Changes to TLS; None for peers that cannot, whose settings reject steps that would.
+        attempt: Receives measurements, observations and log lines.
+        start_tls: Switches to TLS; None for a peer that cannot, whose settings reject such steps.
 
     Raises:
-        CheckFailed: When a step fails, with reason `expectation` when the peer did not say what was expected.
+        CheckFailed: When a step fails; with reason `expectation` when the peer sent something unexpected.
     """
     captured: dict[str, str] = {}
     named: dict[str, str] = {}
@@ -100,12 +100,12 @@ async def converse(
 
 
 def octets_of(said: str | bytes) -> bytes:
-    """Return what is said as bytes."""
+    """Return the text or bytes of a message as bytes."""
     return said.encode() if isinstance(said, str) else said
 
 
 def _export(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> None:
-    """Measure the labels and the numbers that a step asks for."""
+    """Measure the labels and values that a step exports."""
     if step.labels:
         pairs = [(label, template.fill(captured)) for label, template in step.labels.items()]
         attempt.measure(EXPECT_INFO, 1.0, tuple(text for pair in sorted(pairs) for text in pair))

@@ -1,4 +1,4 @@
-"""What a dialogue measures and observes, for the check types that have one."""
+"""Metric families and subjects of check types with a dialogue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED_DUE_TO_BYTES = MetricSpec(
 
 EXPECT_INFO = MetricSpec(
     name="probe_expect_info",
-    help="Always 1, with the labels that a step of the dialogue asks for; absent unless its expect matched",
+    help="Always 1, with the labels that a step of the dialogue defines; absent unless its expect matched",
     has_free_labels=True,
 )
 
@@ -28,7 +28,7 @@ CAPTURE = Subject(
     name="capture",
     kind=ValueKind.TEXT,
     selector=SelectorKind.TEXT,
-    description="What the named group of an `expect` in the dialogue captured",
+    description="Text captured by a named group of an `expect` in the dialogue",
 )
 
 DIALOGUE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_BYTES, EXPECT_INFO, PROBE_VALUE)

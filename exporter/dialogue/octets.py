@@ -12,7 +12,7 @@ _BASE64, _TEXT = "base64:", "text:"
 
 
 def parse_octets(value: object) -> bytes:
-    """Read bytes, as `00 ff 0d 0a`, `base64:AP8NCg==` or `text:login: `.
+    """Parse bytes such as `00 ff 0d 0a`, `base64:AP8NCg==` or `text:login: `.
 
     Raises:
         ValueError: When the value is none of these.

@@ -1,4 +1,4 @@
-"""Dialogues over connections, which change to TLS by their protocol's own negotiation or within the dialogue."""
+"""Dialogues over connections, which switch to TLS by STARTTLS of a known protocol or within the dialogue."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TAKEN_NAMES = frozenset(("resolve", "connect", "tls", "banner", _NEGOTIATION))
 
 
 class StreamDialogueSettings(DialogueSettings, TlsSettings):
-    """TLS and dialogue of a check over a connection."""
+    """TLS and the dialogue of a check over a connection."""
 
     tls: bool = Field(default=False, description="Use TLS from the start and verify the certificate")
     starttls: StartTlsProtocol | None = Field(
-        default=None, description="Protocol by which to change to TLS once connected, before the dialogue"
+        default=None, description="Protocol whose STARTTLS to use once connected, before the dialogue"
     )
 
     @model_validator(mode="after")
@@ -45,7 +45,7 @@ class StreamDialogueSettings(DialogueSettings, TlsSettings):
 
     @property
     def is_spoken(self) -> bool:
-        """Whether the check has a dialogue, or negotiates TLS."""
+        """Whether the check has a dialogue, or uses STARTTLS."""
         return bool(self.dialogue) or self.starttls is not None
 
     @property
@@ -60,13 +60,13 @@ class StreamDialogueSettings(DialogueSettings, TlsSettings):
 
 
 async def speak(stream: Stream, settings: StreamDialogueSettings, server: str, attempt: Attempt) -> None:
-    """Change to TLS, if a protocol for that is configured, and carry out the dialogue.
+    """Switch to TLS if `starttls` is configured, then run the dialogue.
 
     Args:
         stream: The connection.
-        settings: What to say.
-        server: The name of the server; what TLS verifies unless `tls_config` says otherwise.
-        attempt: Where measurements, observations and log lines go.
+        settings: STARTTLS and the steps of the dialogue.
+        server: The name of the server, verified by TLS unless `tls_config` names another.
+        attempt: Receives measurements, observations and log lines.
 
     Raises:
         CheckFailed: When a step fails.
@@ -80,11 +80,11 @@ async def speak(stream: Stream, settings: StreamDialogueSettings, server: str, a
 
 
 def measure_phases(attempt: Attempt, spec: MetricSpec, names: Iterable[str]) -> None:
-    """Measure the seconds of phases, 0 for those not reached.
+    """Measure the seconds spent in phases, 0 for phases not reached.
 
     Args:
-        attempt: Where their durations were recorded.
-        spec: The family of the phases.
+        attempt: Has recorded the durations.
+        spec: The metric family of the phases.
         names: The phases.
     """
     seconds = attempt.seconds_by_phase()

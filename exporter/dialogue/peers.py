@@ -1,4 +1,4 @@
-"""The peers of dialogues: the other end of a stream, and that of an exchange of datagrams."""
+"""The peers of dialogues, over a stream or over datagrams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StreamPeer:
         self._stream = stream
 
     async def next_text(self) -> bytes | None:
-        """Return the next line; what follows the last line break counts as a line when the peer has closed."""
+        """Return the next line; an unfinished last line counts once the peer has closed."""
         try:
             return await self._stream.read_line(MAX_LINE_BYTES + _LINE_BREAK_BYTES)
         except CheckFailed:
@@ -35,7 +35,7 @@ class StreamPeer:
             return rest.removesuffix(b"\r") or None
 
     async def next_bytes(self, expected: bytes) -> bytes:
-        """Return the next bytes, as soon as they differ or are complete."""
+        """Return the next bytes as soon as they are complete or differ from the expected ones."""
         received = b""
         while len(received) < len(expected) and expected.startswith(received):
             piece = await self._stream.read(len(expected) - len(received))

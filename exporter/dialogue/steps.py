@@ -1,4 +1,4 @@
-"""The settings of a dialogue: its steps, and what must hold between them."""
+"""The settings of a dialogue: its steps, and the rules between them."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
 
 
 class DialogueStep(SettingsModel):
-    """One step: what is expected, then what is sent, then the change to TLS; each part may be absent."""
+    """One step: expect something, then send something, then switch to TLS; each part is optional."""
 
     name: StepName | None = Field(
         default=None, description="Name of the step in logs and of its phase; step_1, step_2, ... by default"
     )
     expect: LinePattern | None = Field(
-        default=None, description="RE2 regular expression; reads line after line until one matches"
+        default=None, description="RE2 regular expression; reads lines until one matches"
     )
     expect_bytes: Octets | None = Field(
         default=None, min_length=1, max_length=_MAX_BYTES, description="The very next bytes, in hex or `base64:..`"
     )
     send: SentTemplate | None = Field(
-        default=None, description="Text to send, as it is; `${1}` and `${name}` are what the last match captured"
+        default=None, description="Text to send; `${1}` and `${name}` refer to groups of the last match"
     )
     send_bytes: Octets | None = Field(
         default=None, min_length=1, max_length=_MAX_BYTES, description="Bytes to send instead, in hex or `base64:..`"
     )
-    starttls: bool = Field(default=False, description="Change to TLS with `tls_config` after that")
+    starttls: bool = Field(default=False, description="Switch to TLS with `tls_config` after that")
     labels: dict[LabelName, LabelTemplate] = Field(
         default_factory=dict,
         max_length=20,
-        description="Labels of `probe_expect_info` when `expect` matched; values may refer to what it captured",
+        description="Labels of `probe_expect_info` when `expect` matched; values may refer to its groups",
     )
     values: dict[ValueName, LabelTemplate] = Field(
         default_factory=dict,
@@ -77,7 +77,7 @@ class DialogueStep(SettingsModel):
             key = "labels" if self.labels else "values"
             raise ValueError(f"has {key} without expect, so nothing is captured for them")
         if not self.expects and not self.sends and not self.starttls:
-            raise ValueError("does nothing; it needs expect, expect_bytes, send, send_bytes or starttls")
+            raise ValueError("does nothing; write expect, expect_bytes, send, send_bytes or starttls")
         return self
 
     @property
@@ -92,12 +92,12 @@ class DialogueStep(SettingsModel):
 
     @property
     def templates(self) -> tuple[Template, ...]:
-        """The texts that may refer to captures."""
+        """The texts that may refer to captured groups."""
         return (*self.labels.values(), *self.values.values()) + (() if self.send is None else (self.send,))
 
 
 class DialogueSettings(CheckSettings):
-    """A dialogue with the peer, for types that speak a protocol as the configuration says."""
+    """A dialogue with the peer, for types whose protocol the configuration scripts."""
 
     dialogue: tuple[DialogueStep, ...] = Field(
         default=(), max_length=MAX_STEPS, description="Steps of a dialogue, in order; each expects, sends, or both"
@@ -121,7 +121,7 @@ class DialogueSettings(CheckSettings):
         if len(set(values)) != len(values):
             raise ValueError("has the same name in values of two steps of dialogue")
         if sum(step.starttls for step in self.dialogue) > 1:
-            raise ValueError("has starttls in several steps of dialogue; a connection can change to TLS once")
+            raise ValueError("has starttls in several steps of dialogue; a connection can switch to TLS once")
         return self
 
     @property
@@ -131,7 +131,7 @@ class DialogueSettings(CheckSettings):
 
     @property
     def capture_names(self) -> frozenset[str]:
-        """The names of all groups that have one."""
+        """The names of all named groups in the dialogue."""
         return frozenset(name for step in self.dialogue if step.expect for name in step.expect.group_names)
 
 

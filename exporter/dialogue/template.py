@@ -1,4 +1,4 @@
-"""Texts with references to captures: `${1}` and `${name}`, as Go's regexp.Expand writes them; `$${` stands for `${`."""
+"""Texts with references to captured groups: `${1}` and `${name}`, as in Go's regexp.Expand; `$${` stands for `${`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Template(NamedTuple):
     names: tuple[str, ...]
 
     def fill(self, captured: Mapping[str, str]) -> str:
-        """Return the text with what was captured in place of the references; nothing for an unknown one."""
+        """Return the text with the references replaced by captured texts; an unknown reference becomes empty."""
         filled = [captured.get(name, "") for name in self.names]
         return self.texts[0] + "".join(part for pair in zip(filled, self.texts[1:], strict=True) for part in pair)
 
@@ -61,7 +61,7 @@ def parse_template(value: object) -> Template:
 
 
 def refuse_unread_escapes(value: object) -> object:
-    """Refuse a text with escapes that YAML interprets only in double quotes, which is surely what was meant."""
+    """Reject a text with escapes, such as a carriage return, that YAML interprets only in double quotes."""
     if isinstance(value, str) and _UNREAD_ESCAPE.search(value):
         raise ValueError(f'holds a backslash and letters, as written; put it in double quotes: "{value}"')
     return value

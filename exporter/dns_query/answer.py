@@ -29,7 +29,7 @@ ADDITIONAL_RRS = MetricSpec(
 )
 QUERY_SUCCEEDED = MetricSpec(
     name="probe_dns_query_succeeded",
-    help="1 when the server answered, whatever it said; 0 when it did not",
+    help="1 when the server answered, with whatever result; 0 when it did not",
     defaults=(((), 0.0),),
 )
 SERIAL = MetricSpec(
@@ -46,7 +46,7 @@ ANSWER_TTL = MetricSpec(
 )
 NSID_INFO = MetricSpec(
     name="probe_dns_nsid_info",
-    help="1, with what the server calls itself; absent without nsid: true and when it does not say",
+    help="1, with the identity that the server sent (NSID); absent without one, or without nsid: true",
     labels=("nsid",),
 )
 ANSWER_METRICS = (
@@ -121,20 +121,20 @@ SOA_SERIAL = Subject(
     description="Serial number of the SOA record in the answer",
     bounds=(0, 2**32 - 1),
 )
-AUTHORITATIVE = Subject(name="authoritative", kind=ValueKind.FLAG, description="The server answers for its own zone")
+AUTHORITATIVE = Subject(
+    name="authoritative", kind=ValueKind.FLAG, description="The server is authoritative for the name"
+)
 AUTHENTICATED = Subject(
     name="authenticated_data", kind=ValueKind.FLAG, description="The server has validated the answer with DNSSEC"
 )
-RECURSION = Subject(
-    name="recursion_available", kind=ValueKind.FLAG, description="The server asks others on behalf of its clients"
-)
+RECURSION = Subject(name="recursion_available", kind=ValueKind.FLAG, description="The server offers recursion")
 TRUNCATED = Subject(
     name="truncated", kind=ValueKind.FLAG, description="The answer did not fit into a datagram, and TCP was needed"
 )
 NSID = Subject(
     name="nsid",
     kind=ValueKind.TEXT,
-    description="What the server calls itself, with nsid: true; in hex if it is not a printable text",
+    description="The server's identity (NSID), with nsid: true; in hex unless it is printable text",
 )
 DATA_SUBJECTS = {AUTHORITY: Section.AUTHORITY, ADDITIONAL: Section.ADDITIONAL}
 """Subjects that are the data of all records of a section."""

@@ -9,27 +9,27 @@ SERIALS = 1 << 32
 
 COMPARED_ANSWERED = MetricSpec(
     name="probe_dns_compared_answered",
-    help="1 when a server that is compared answered, whatever it said; 0 when it did not",
+    help="1 when a compared server answered, with whatever result; 0 when it did not",
     labels=("server",),
 )
 COMPARED_AGREES = MetricSpec(
     name="probe_dns_compared_agrees",
-    help="1 when a server that is compared answered as the check's own did; 0 when it did not, or one has no answer",
+    help="1 when a compared server and the check's own gave the same answer; 0 when not, or when one did not answer",
     labels=("server",),
 )
 COMPARED_SECONDS = MetricSpec(
     name="probe_dns_compared_duration_seconds",
-    help="Seconds until a server that is compared answered or failed",
+    help="Seconds until a compared server answered or failed",
     labels=("server",),
 )
 COMPARED_SERIAL = MetricSpec(
     name="probe_dns_compared_serial",
-    help="Serial number in the answer of a server that is compared; absent without one",
+    help="Serial number in the answer of a compared server; absent without one",
     labels=("server",),
 )
 COMPARED_DIFFERENCE = MetricSpec(
     name="probe_dns_compared_serial_difference",
-    help="How far a server that is compared is behind the check's own, in serial numbers; negative when it is ahead",
+    help="How many serial numbers a compared server is behind the check's own; negative when it is ahead",
     labels=("server",),
 )
 COMPARISON_METRICS = (
@@ -45,7 +45,7 @@ AGREEMENT = Subject(
 SERIAL_DIFFERENCE = Subject(
     name="serial_difference",
     kind=ValueKind.NUMBER,
-    description="With compare: how far a server is from the check's own, in serial numbers; that of the furthest",
+    description="With compare: the largest difference of a serial number from that of the check's own server",
     bounds=(0, SERIALS // 2),
 )
 COMPARISON_SUBJECTS = (AGREEMENT, SERIAL_DIFFERENCE)

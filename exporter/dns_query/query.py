@@ -132,7 +132,7 @@ class DnsQuery:
         if server is not None and connect is not None:
             return await self._ask(server, connect)
         port = DEFAULT_PORTS[self._settings.transport]
-        servers = [Endpoint(one.address, port) for one in await self._network.lookups.name_servers(self._attempt)]
+        servers = [Endpoint(one.address, port) for one in await self._network.resolver.name_servers(self._attempt)]
         for server in servers[:-1]:
             try:
                 async with asyncio.timeout(timeout_seconds / len(servers)):
@@ -184,7 +184,7 @@ class DnsQuery:
         assert answer is not None  # noqa: S101 - only datagrams are truncated
         self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
         if answer.nsid is not None:
-            self._attempt.note("the server says which one it is", nsid=answer.nsid)
+            self._attempt.note("the server identified itself", nsid=answer.nsid)
         return answer
 
     async def _ask_connected(self, server: Endpoint, connect: ConnectOptions) -> Reply:

@@ -35,7 +35,7 @@ def parse_record_type(value: object) -> str:
     except (dns.exception.DNSException, ValueError):
         raise ValueError("is not a record type such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
     if number != dns.rdatatype.ANY and (dns.rdatatype.is_metatype(number) or number == dns.rdatatype.NONE):
-        raise ValueError("is a type of queries that this check cannot make")
+        raise ValueError("is a query type that this check does not support")
     return dns.rdatatype.to_text(number)
 
 
@@ -112,7 +112,7 @@ def parse_name(target: str, record_type: str) -> str:
     address = target.removeprefix("[").removesuffix("]")
     if _is_address(address):
         if "%" in address:
-            raise ValueError("has a zone, which DNS knows nothing of")
+            raise ValueError("has a zone, which DNS does not know")
         if record_type == "PTR":
             return address
         raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
@@ -125,7 +125,7 @@ def parse_name(target: str, record_type: str) -> str:
     try:
         dns.name.from_text(name)
     except (dns.exception.DNSException, ValueError) as error:
-        raise ValueError(f"is not a name that can be asked for ({type(error).__name__})") from None
+        raise ValueError(f"is not a name that can be queried ({type(error).__name__})") from None
     return name.removesuffix(".")
 
 
@@ -141,7 +141,7 @@ def _refuse_what_is_more_than_a_name(target: str) -> None:
     if any(character.isspace() for character in target):
         trimmed = target.strip()
         wanted = "" if not trimmed or any(map(str.isspace, trimmed)) else f"; write {trimmed}"
-        raise ValueError(f"contains a blank{wanted}")
+        raise ValueError(f"contains whitespace{wanted}")
     if place := _WITH_PORT.fullmatch(target):
         if _is_address(place["host"].strip("[]")):
             raise ValueError("is the address of a server, which goes to `server`; the target is the name asked for")

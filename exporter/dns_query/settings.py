@@ -85,7 +85,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
     https_method: Literal["POST", "GET"] = Field(default="POST", description="Method of the transport https")
     recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
     dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
-    nsid: bool = Field(default=False, description="Ask the server which of several it is (NSID, RFC 5001)")
+    nsid: bool = Field(default=False, description="Request the identity of the server (NSID, RFC 5001)")
     edns_payload_bytes: int | None = Field(
         default=None,
         alias="edns_payload",
@@ -98,7 +98,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
         default=(),
         max_length=_MOST_COMPARED,
         json_schema_extra=_or_text,
-        description="Servers that are asked the same at the same time, to see whether they agree",
+        description="Servers to query at the same time, to compare their answers",
     )
 
     def compared(self) -> dict[str, DnsSettings]:
@@ -129,7 +129,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
     def _check_compared(self) -> Self:
         compared = self.compared()
         if len(compared) < len(self.compare):
-            raise ValueError("compares with the same server twice; the label server must tell them apart, write name")
+            raise ValueError("compares with the same server twice; write name to distinguish their labels")
         for chosen in compared.values():
             chosen.refuse_what_its_transport_excludes()
         return self
@@ -152,7 +152,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
 
     def _check_quic(self) -> None:
         if self.happy_eyeballs:
-            raise ValueError("has transport: quic and happy_eyeballs; QUIC is asked for at one address")
+            raise ValueError("has transport: quic and happy_eyeballs; QUIC connects to one address")
         if self.tls_config.max_version not in (None, "TLS13"):
             raise ValueError(f"has transport: quic and max_version {self.tls_config.max_version}; QUIC needs TLS13")
         require_extra("has transport: quic", "http3", "aioquic.quic.connection")

@@ -1,1 +1,1 @@
-"""Registration data of domains: who is asked by RDAP or WHOIS, and what the answers say."""
+"""Registration data of domains: which RDAP or WHOIS server to query, and how to read the answers."""

@@ -1,4 +1,4 @@
-"""Asks an RDAP server about a domain, over the exporter's own HTTP client. Source: RFC 7480, RFC 9082."""
+"""Queries an RDAP server about a domain over the exporter's HTTP client. Source: RFC 7480, RFC 9082."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 async def ask_rdap(
     base_url: str, name: str, settings: DomainSettings, sender: Sender, attempt: Attempt
 ) -> DomainFacts | None:
-    """Ask about a domain; the attempt records the phases, the address and the certificate, whatever the outcome.
+    """Query a domain; the attempt records the phases, the address and the certificate, whatever the outcome.
 
     Args:
         base_url: URL of the server, with a slash at its end.
@@ -53,10 +53,10 @@ async def ask_rdap(
         attempt: The attempt.
 
     Returns:
-        What the server says; None when it knows no such domain.
+        The registration; None when the server does not know the domain.
 
     Raises:
-        CheckFailed: When there is no usable answer; a RateLimitedError when the server is asked too often.
+        CheckFailed: When there is no usable answer; a RateLimitedError when the server is queried too often.
     """
     with contained(Reason.LOCAL, "the RDAP request cannot be written", attempt):
         request = new_request("GET", f"{base_url}domain/{name}", _FIELDS)
@@ -95,7 +95,7 @@ def _read(answer: Exchange, server: str, name: str, attempt: Attempt) -> DomainF
     if answer.status == 404:
         return None
     if answer.status == 429:
-        raise RateLimitedError(Reason.STATUS, f"{server} is asked too often (status 429){_wait(answer)}")
+        raise RateLimitedError(Reason.STATUS, f"{server} is queried too often (status 429){_wait(answer)}")
     if answer.status != 200:
         raise CheckFailed(Reason.STATUS, f"{server} answered with status {answer.status}{error_title(answer.body)}")
     if answer.body_fault:

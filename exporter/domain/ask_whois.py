@@ -1,4 +1,4 @@
-"""Asks a WHOIS server about a domain, and those that it refers to. Source: RFC 3912."""
+"""Queries a WHOIS server about a domain, and the servers that it refers to. Source: RFC 3912."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ _MOST_REFERRALS = 3
 
 
 async def ask_whois(server: str, name: str, settings: DomainSettings, attempt: Attempt) -> DomainFacts | None:
-    """Ask about a domain, and follow referrals; the attempt records the phases and the address.
+    """Query a domain and follow referrals; the attempt records the phases and the address.
 
     Args:
-        server: The server asked first, as host or host:port.
+        server: The server to query first, as host or host:port.
         name: The domain, in ASCII.
         settings: How to connect.
         attempt: The attempt.
 
     Returns:
-        What the last server says; None when it knows no such domain.
+        The registration from the last server; None when that does not know the domain.
 
     Raises:
-        CheckFailed: When there is no usable answer; a RateLimitedError when a server is asked too often.
+        CheckFailed: When there is no usable answer; a RateLimitedError when a server is queried too often.
     """
-    asked: list[str] = []
+    queried: list[str] = []
     while True:
-        asked.append(server.lower())
-        answer = await _asked(server, name, settings, attempt)
+        queried.append(server.lower())
+        answer = await _query(server, name, settings, attempt)
         if not answer.referral:
             return _read(answer, server)
         referral = shortened(answer.referral.rpartition("://")[2])
         attempt.note("referred", server=server, to=referral)
-        if referral.lower() in asked:
+        if referral.lower() in queried:
             raise CheckFailed(Reason.PROTOCOL, f"{server} refers to {referral}, which was asked before")
-        if len(asked) > _MOST_REFERRALS:
+        if len(queried) > _MOST_REFERRALS:
             raise CheckFailed(Reason.PROTOCOL, f"more than {_MOST_REFERRALS} referrals")
         server = referral
 
 
-async def _asked(server: str, name: str, settings: DomainSettings, attempt: Attempt) -> WhoisAnswer:
+async def _query(server: str, name: str, settings: DomainSettings, attempt: Attempt) -> WhoisAnswer:
     try:
         host, port = parse_host_port(server, default_port=WHOIS_PORT)
     except ValueError as error:
@@ -83,7 +83,7 @@ def _text(octets: bytes) -> str:
 
 def _read(answer: WhoisAnswer, server: str) -> DomainFacts | None:
     if answer.is_limited:
-        raise RateLimitedError(Reason.PROTOCOL, f"{server} is asked too often")
+        raise RateLimitedError(Reason.PROTOCOL, f"{server} is queried too often")
     if answer.facts is None and not answer.is_missing:
         raise CheckFailed(Reason.PROTOCOL, f"what {server} says is not about the domain")
     return answer.facts

@@ -1,4 +1,4 @@
-"""What a registry says about a domain, however it was asked."""
+"""The registration data of a domain, independent of RDAP and WHOIS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class UnreadableDateError(CheckFailed):
 
 
 class RateLimitedError(CheckFailed):
-    """Raised when a server refuses to answer because it is asked too often."""
+    """Raised when a server refuses to answer because it is queried too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,5 +87,5 @@ def sorted_statuses(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def shortened(text: str) -> str:
-    """Return what a registry says in printable form and of bounded length, without blanks around it."""
+    """Return a registry's text trimmed, printable and cut to a bounded length."""
     return printable(text.strip()[:_SHOWN_CHARACTERS])

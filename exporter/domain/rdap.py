@@ -17,11 +17,11 @@ _IANA_ID = "iana registrar id"
 
 
 def read_rdap_domain(body: bytes, name: str) -> DomainFacts:
-    """Return what an answer with status 200 says about a domain.
+    """Return the registration data in an answer with status 200.
 
     Args:
         body: The body.
-        name: The domain asked about, in ASCII.
+        name: The queried domain, in ASCII.
 
     Raises:
         CheckFailed: With reason `decode` when it is not JSON or its expiration date cannot be read, `protocol` when it
@@ -30,9 +30,9 @@ def read_rdap_domain(body: bytes, name: str) -> DomainFacts:
     domain = _object(body)
     if domain.get("objectClassName") != "domain":
         raise CheckFailed(Reason.PROTOCOL, f"the answer is not an RDAP object of a domain{_title(domain)}")
-    told = domain.get("ldhName")
-    if isinstance(told, str) and told.lower().removesuffix(".") != name:
-        raise CheckFailed(Reason.PROTOCOL, f"the answer is about another domain, {shortened(told)}")
+    name_in_answer = domain.get("ldhName")
+    if isinstance(name_in_answer, str) and name_in_answer.lower().removesuffix(".") != name:
+        raise CheckFailed(Reason.PROTOCOL, f"the answer is about another domain, {shortened(name_in_answer)}")
     events = [(event, json.dumps(event)) for event in _objects(domain.get("events"))]
     dates = [(_date(event), line) for event, line in events if _text(event, "eventAction").lower() == "expiration"]
     statuses, others = sorted_statuses(one for one in _items(domain.get("status")) if isinstance(one, str))

@@ -1,6 +1,6 @@
-"""Which server is asked about a domain: RDAP servers by a bootstrap file (RFC 9224), WHOIS servers by a list.
+"""Finds the server to query about a domain: RDAP servers by a bootstrap file (RFC 9224), WHOIS servers by a list.
 
-Both lists are shipped as selections of those of IANA. A bootstrap file of the configuration replaces the shipped one.
+The package contains selections of IANA's lists of both. `bootstrap_file` replaces the RDAP list.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WhoisServer(NamedTuple):
 
     Attributes:
         host: Its name.
-        query: What it is asked, with `{}` in the place of the domain.
+        query: The query, with `{}` in place of the domain.
     """
 
     host: str
@@ -101,11 +101,11 @@ _WHOIS_SERVERS = _read_whois_servers()
 
 
 def whois_server(name: str) -> WhoisServer:
-    """Return the server asked first about a domain: that of its top-level domain, or IANA's, which refers to it."""
+    """Return the first server to query: that of the top-level domain, or IANA's, which refers to the right one."""
     return _WHOIS_SERVERS.get(name.rpartition(".")[2], WhoisServer(IANA_WHOIS_SERVER))
 
 
 def whois_query(place: str, name: str) -> str:
-    """Return what a server, given as host or host:port, is asked about a domain."""
+    """Return the query for a domain to a server, which is a host or host:port."""
     known = next((one for one in _WHOIS_SERVERS.values() if one.host == place), WhoisServer(place))
     return known.query.format(name)

@@ -34,7 +34,7 @@ class DomainSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `domain`."""
 
     protocol: Literal["auto", "rdap", "whois"] = Field(
-        default="auto", description="How the registry is asked; auto asks by RDAP, and by WHOIS if that fails"
+        default="auto", description="Protocol for querying the registry; auto uses RDAP, then WHOIS if that fails"
     )
     rdap_server: Annotated[str, AfterValidator(_base_url)] | None = Field(
         default=None, description="Base URL of the RDAP server, instead of that of the bootstrap file"
@@ -49,7 +49,7 @@ class DomainSettings(NetworkSettings, TlsSettings, ProxySettings):
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
         if self.connect_to is not None:
-            raise ValueError("has connect_to, but several servers may be asked; write rdap_server and whois_server")
+            raise ValueError("has connect_to, but several servers may be queried; write rdap_server and whois_server")
         if self.rdap_server is not None and self.bootstrap_file is not None:
             raise ValueError("has rdap_server and bootstrap_file; write one of them")
         if self.protocol == "whois" and (self.rdap_server or self.bootstrap_file):
@@ -68,13 +68,13 @@ class DomainSettings(NetworkSettings, TlsSettings, ProxySettings):
         return SHIPPED_BOOTSTRAP if self.bootstrap_file is None else bootstrap_of(self.bootstrap_file)
 
     def rdap_url_for(self, name: str) -> str:
-        """Return the base URL of the RDAP server to ask about a domain; empty for none."""
+        """Return the base URL of the RDAP server for a domain; empty for none."""
         if self.protocol == "whois":
             return ""
         return self.rdap_server or rdap_url(name, self.bootstrap)
 
     def whois_server_for(self, name: str) -> str:
-        """Return the WHOIS server to ask first about a domain; empty for none."""
+        """Return the first WHOIS server to query about a domain; empty for none."""
         if self.protocol == "rdap":
             return ""
         return self.whois_server or whois_server(name).host

@@ -51,13 +51,13 @@ _LIMITED = re.compile(
 
 
 class WhoisAnswer(NamedTuple):
-    """What a server says.
+    """The content of an answer.
 
     Attributes:
-        facts: What it says about the domain; None when it says nothing about it.
-        referral: The server that it refers to; empty for none.
-        is_missing: Whether it says that there is no such domain.
-        is_limited: Whether it refuses to answer because it is asked too often.
+        facts: The registration data; None without any.
+        referral: The server that the answer refers to; empty for none.
+        is_missing: Whether the server does not know the domain.
+        is_limited: Whether the server refuses to answer because it is queried too often.
     """
 
     facts: DomainFacts | None = None
@@ -73,31 +73,31 @@ class _Field(NamedTuple):
 
 
 def read_whois_answer(text: str, name: str) -> WhoisAnswer:
-    """Return what an answer says about a domain.
+    """Parse an answer about a domain.
 
     Args:
         text: The answer.
-        name: The domain asked about, in ASCII.
+        name: The queried domain, in ASCII.
 
     Raises:
         UnreadableDateError: When its expiration date cannot be read.
     """
     fields = list(_fields(text.splitlines()[:_MOST_LINES]))
-    told = [_in_ascii(one.value) for one in fields if one.key in _DOMAIN]
-    if name not in told and (servers := _values(fields, _REFERRAL)):
+    domains = [_in_ascii(one.value) for one in fields if one.key in _DOMAIN]
+    if name not in domains and (servers := _values(fields, _REFERRAL)):
         return WhoisAnswer(referral=servers[0])
     facts = _facts(fields)
     lower = text.lower()
-    if name in told and (facts.statuses or facts.expires_timestamp_seconds is not None or facts.registrar):
+    if name in domains and (facts.statuses or facts.expires_timestamp_seconds is not None or facts.registrar):
         return WhoisAnswer(facts=facts)
     if _LIMITED.search(lower):
         return WhoisAnswer(is_limited=True)
     if _MISSING.search(lower):
         return WhoisAnswer(is_missing=True)
-    if told and name not in told:
+    if domains and name not in domains:
         return WhoisAnswer()
-    says_anything = facts.expires_timestamp_seconds is not None or facts.statuses or facts.other_statuses or told
-    return WhoisAnswer(facts=facts) if says_anything else WhoisAnswer()
+    has_data = facts.expires_timestamp_seconds is not None or facts.statuses or facts.other_statuses or domains
+    return WhoisAnswer(facts=facts) if has_data else WhoisAnswer()
 
 
 def _fields(lines: Sequence[str]) -> Iterator[_Field]:

@@ -42,7 +42,7 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
             expectation=expectation, ok=False, evaluated=False, reason=failure.reason, detail=failure.detail
         )
     except MemoryError:
-        detail = f"judging {name} takes more memory than it may"
+        detail = f"judging {name} exceeded its limit of memory"
         return ExpectationOutcome(
             expectation=expectation, ok=False, evaluated=False, reason=Reason.TOO_LARGE, detail=detail
         )
@@ -74,7 +74,7 @@ def _compare(expectation: Expectation, observation: Observation) -> ExpectationO
 
 
 def _judge_group(group: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:
-    """Judge the parts of a group; what is shown as observed is what decided."""
+    """Judge the parts of a group; the group shows the observations of the parts that decided."""
     outcomes = [_judge(part, observed) for part in group.parts]
     is_any = group.operator == "any_of"
     ok = any(one.ok for one in outcomes) if is_any else all(one.ok for one in outcomes)
@@ -93,12 +93,12 @@ def _judge_group(group: Expectation, observed: Mapping[str, Observation]) -> Exp
     return ExpectationOutcome(
         expectation=group,
         ok=ok,
-        observed=cut("; ".join(dict.fromkeys(map(_told, (one for one in deciding if one.evaluated))))),
+        observed=cut("; ".join(dict.fromkeys(map(_observed_text, (one for one in deciding if one.evaluated))))),
     )
 
 
-def _told(outcome: ExpectationOutcome) -> str:
-    """Return what was observed for a part, after the name of its subject."""
+def _observed_text(outcome: ExpectationOutcome) -> str:
+    """Return the subject of a part with what was observed, such as `status: 404`."""
     expectation = outcome.expectation
     if expectation.parts:
         return outcome.observed

@@ -1,7 +1,7 @@
-"""The answer to one unary call on a new HTTP/2 connection: bytes in, bytes out. Sources: gRPC over HTTP2; RFC 9113.
+"""Receives the answer to one unary call on a new HTTP/2 connection: bytes in, bytes out. Does no I/O.
 
-The frames are handled here and not by h2, which takes 0.5 ms for the states and tables of a connection; a connection
-with one stream needs few of them. hpack codes the header fields.
+Sources: gRPC over HTTP2; RFC 9113. The frames are handled here and not by h2, which takes 0.5 ms to set up the states
+and tables of a connection; a connection with one stream needs few of them. hpack decodes the header fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UnaryCall:
         ended: Whether the answer is complete.
         code: The gRPC status, also where the specification derives it from an HTTP status or a reset; None before.
         text: The server's explanation of the status; may be empty.
-        outgoing: What is to be sent to the server; emptied by the caller.
+        outgoing: Bytes to send to the server; the caller empties it.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class UnaryCall:
             self._take_status(fields)  # "Trailers-Only"
 
     def _check_that_it_is_grpc(self, http_status: int, fields: dict[bytes, bytes]) -> None:
-        """Accept a head with a gRPC status, or with the status and the content type that gRPC demands.
+        """Accept a head with a gRPC status, or with the HTTP status and the content type that gRPC requires.
 
         Source: gRPC, "HTTP to gRPC Status Code Mapping".
         """
@@ -162,7 +162,7 @@ class UnaryCall:
 
 
 def _take_goaway(frame: Frame) -> None:
-    """Refuse to go on unless the server still answers the call (RFC 9113 section 6.8)."""
+    """Fail unless the server still answers the call (RFC 9113 section 6.8)."""
     last_stream = int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF
     error_code = int.from_bytes(frame.payload[4:8], "big")
     if len(frame.payload) < 8 or error_code or last_stream < STREAM:

@@ -1,7 +1,7 @@
 """Decode the header blocks of one connection. Source: RFC 7541.
 
-Servers of one kind answer with the same few blocks, and a new connection begins with an empty header table, so what
-short blocks mean is remembered: decoding them takes a third of the time of a call.
+Servers of one kind answer with the same few blocks, and a new connection begins with an empty header table. Decoded
+short blocks are therefore cached: decoding them takes a third of the time of a call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a unary call sends on a new HTTP/2 connection. Sources: gRPC over HTTP2, "Requests"; RFC 9113; RFC 7541."""
+"""Encodes a unary call for a new HTTP/2 connection. Sources: gRPC over HTTP2, "Requests"; RFC 9113; RFC 7541."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _OPENING = frames.PREFACE + written(frames.SETTINGS, 0, 0, _SETTINGS)
 
 
 class UnaryRequest:
-    """What a call sends, encoded once for all runs of a check; immutable.
+    """One call, encoded once for all runs of a check; immutable.
 
     Args:
         scheme: `http` or `https`.
         authority: Host and port, as the server knows them.
         path: The path of the method.
-        user_agent: What names the client.
+        user_agent: Value of the header User-Agent.
         metadata: Names in lower case and values, in order; never put into a header table.
         message: The message.
     """
@@ -61,7 +61,7 @@ class UnaryRequest:
         self._body = written(frames.DATA, frames.END_STREAM, STREAM, prefixed(message))
 
     def opening(self, timeout_seconds: float | None) -> bytes:
-        """Return everything that the client sends before the server has said anything.
+        """Return everything that the client sends before it hears from the server.
 
         Args:
             timeout_seconds: How long the server may take; None for no limit.

@@ -19,7 +19,7 @@ _OWN_NAMES = frozenset(("te", "content-type", "user-agent", "host", "connection"
 _TARGET = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<place>[^/]*)/?")
 _PORTS = {"http": 80, "https": 443}
 _MAX_VALUES_BYTES = 8192
-"""Bound of all names and values together: servers accept no more by default (gRPC, "Requests")."""
+"""Limit of all names and values together: servers accept no more by default (gRPC, "Requests")."""
 
 
 def _metadata_name(name: str) -> str:
@@ -27,7 +27,7 @@ def _metadata_name(name: str) -> str:
     if not _NAME.fullmatch(lower):
         raise ValueError("is not a name of metadata, which has letters, digits, _, - and .")
     if lower.startswith("grpc-") or lower in _OWN_NAMES:
-        raise ValueError("is a name that gRPC uses itself; leave it out")
+        raise ValueError("is a name that gRPC reserves; leave it out")
     return lower
 
 
@@ -49,7 +49,7 @@ MetadataValues = Annotated[
 
 
 class GrpcTarget(NamedTuple):
-    """Where a check connects to, and whether over TLS."""
+    """The host and port to connect to, and whether to use TLS."""
 
     host: str
     port: int
@@ -60,9 +60,9 @@ class GrpcSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `grpc`."""
 
     service: SingleLine = Field(
-        default="", max_length=1024, description="Service asked about; empty asks about the server as a whole"
+        default="", max_length=1024, description="Service to check; empty checks the server as a whole"
     )
-    tls: bool = Field(default=False, description="Use TLS; a target with https:// does in any case")
+    tls: bool = Field(default=False, description="Use TLS; always used for a target with https://")
     authority: Annotated[str, AfterValidator(_authority)] | None = Field(
         default=None,
         description="Host or host:port sent as :authority, and the name sent as SNI and verified; the target's by "

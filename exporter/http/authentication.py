@@ -1,4 +1,4 @@
-"""What answers challenges for the requests of a check, from its settings."""
+"""Digest authentication and OAuth 2.0, as the settings of a check configure them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def authentication(settings: HttpSettings) -> MakeAuth | None:
-    """Return what makes the authentication of one run, which keeps challenges, so that runs do not share it."""
+    """Return a factory for the authentication of one run; None without one.
+
+    Runs do not share an authentication, because it keeps the challenge that it received.
+    """
     if settings.digest_auth is not None:
         user, password = settings.digest_auth.username, settings.digest_auth.password.get_secret_value()
         return lambda sender, shared, attempt: DigestAuth(user, password, attempt)

@@ -30,7 +30,7 @@ def without_blanks(
         name, value = field
         bare = value.strip(BLANKS)
         if len(bare) != len(value) and name[:1] != b":":
-            oddities.add(f"blanks around the value of {shown(name)}")
+            oddities.add(f"whitespace around the value of {shown(name)}")
             trimmed.append(make_field(name, bare))
         else:
             trimmed.append(field)

@@ -17,7 +17,7 @@ from exporter.http.http1 import Http1Protocol
 from exporter.http.httpx_client import HttpxSender
 from exporter.http.message import USER_AGENT, Exchange, RequestOptions
 from exporter.http.negotiation import Negotiation, next_protocol
-from exporter.http.pool import IdleConnection, Opening, connection_key
+from exporter.http.pool import EstablishedFacts, IdleConnection, connection_key
 from exporter.http.response import decode_later
 from exporter.http.wire import FRAMING, wire_request
 from exporter.model import Reason
@@ -102,8 +102,8 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             context = await self._shared.network.context(recipe, exchange.attempt)
         if not await self._reuse(request, exchange, context):
             transport, protocol = await self._exchange_anew(request, exchange)
-            opening = Opening.of(exchange.connection)
-            await self._keep(IdleConnection(connection_key(request), transport, opening, context, protocol.session))
+            established = EstablishedFacts.of(exchange.connection)
+            await self._keep(IdleConnection(connection_key(request), transport, established, context, protocol.session))
 
     async def _reuse(self, request: WireRequest, exchange: Exchange, context: TlsContext | None) -> bool:
         """Exchange over an existing connection; return False when there is none or it broke before the answer began.
@@ -117,7 +117,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         if idle is None:
             return False
         attempt, counts = exchange.attempt, self._shared.counts
-        exchange.connection = idle.opening.reused(attempt)
+        exchange.connection = idle.established.reused(attempt)
         protocol = next_protocol(request, exchange, idle.session)
         idle.transport.set_protocol(protocol)
         attempt.note("reused a connection", address=exchange.connection.address)

@@ -89,7 +89,7 @@ def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder |
     if not codings:
         return None
     if len(codings) > 1:
-        raise CheckFailed(Reason.DECODE, f"the body has {len(codings)} content codings; at most one is undone")
+        raise CheckFailed(Reason.DECODE, f"the body has {len(codings)} content codings; at most one is supported")
     coding = _ALIASES.get(codings[0], codings[0])
     make = _DECODERS.get(coding)
     if make is None:
@@ -286,8 +286,8 @@ def _too_large(limit_bytes: int) -> CheckFailed:
 
 
 def _corrupt(coding: str, why: str) -> CheckFailed:
-    return CheckFailed(Reason.DECODE, f"the body cannot be undone as {coding}: {why}")
+    return CheckFailed(Reason.DECODE, f"the body cannot be decoded as {coding}: {why}")
 
 
 def _truncated(coding: str) -> CheckFailed:
-    return CheckFailed(Reason.DECODE, f"the body cannot be undone as {coding}: it ends too early")
+    return CheckFailed(Reason.DECODE, f"the body cannot be decoded as {coding}: it ends too early")

@@ -199,7 +199,7 @@ class ChunkedBody:
         if size >= _SIZE_LIMIT:
             raise malformed(_WHAT, f"a chunk has the size '{shown(line)}'")
         if blanks:
-            self._note("blanks after the size of a chunk")
+            self._note("whitespace after a chunk size")
         if extensions and not _EXTENSIONS.fullmatch(extensions):
             self._note(f"chunk extension '{shown(extensions)}'")
         return size

@@ -143,7 +143,7 @@ class Http2Protocol(asyncio.Protocol):
             self._send_body()
         except H2Error as error:
             why = without_octets(error)
-            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {why}") from error
+            raise CheckFailed(Reason.PROTOCOL, f"the server does not accept the request: {why}") from error
         self._flush()
 
     def _send_body(self) -> None:
@@ -191,7 +191,7 @@ class Http2Protocol(asyncio.Protocol):
         elif isinstance(event, RemoteSettingsChanged):
             streams = event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
             if streams is not None and not streams.new_value:
-                self._exchange.attempt.note("the server admits no requests: its limit of concurrent streams is 0")
+                self._exchange.attempt.note("the server accepts no requests: its limit of concurrent streams is 0")
         elif isinstance(event, WindowUpdated):
             self._send_body()
 

@@ -81,7 +81,7 @@ class Http3Protocol:
         try:
             content = self._request.content
             if not self._channel.quic._remote_max_streams_bidi:  # noqa: SLF001 - aioquic has no public access to it
-                self._exchange.attempt.note("the server admits no requests: its limit of streams is 0")
+                self._exchange.attempt.note("the server accepts no requests: its limit of streams is 0")
             self._http.send_headers(self._stream, self._request.binary_head(), end_stream=not content)
             if content:
                 self._http.send_data(self._stream, content, end_stream=True)
@@ -101,7 +101,7 @@ class Http3Protocol:
             self._take_reset(event.error_code)
         elif isinstance(event, StopSendingReceived) and event.stream_id == self._stream:
             self._exchange.attempt.note(
-                "the server wants no more of the request", code=HTTP3.code_name(event.error_code)
+                "the server stopped reading the request", code=HTTP3.code_name(event.error_code)
             )
         if not isinstance(event, StreamDataReceived) or event.stream_id != self._stream or not event.end_stream:
             self._feed(event)

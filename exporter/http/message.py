@@ -51,8 +51,8 @@ class RequestOptions:
         tls_timeout_seconds: Limit of the handshake alone.
         body_limit_bytes: Maximum bytes of body, both on the wire and after decoding.
         proxies: The proxies to use.
-        resolves_for_proxies: Whether names are looked up here, and proxies asked for addresses.
-        coding: The coding that is undone whatever Content-Encoding says, `identity` for none; None goes by it.
+        resolves_for_proxies: Whether the exporter looks up names itself and sends addresses to proxies.
+        coding: The coding to decode whatever Content-Encoding says, `identity` for none; None obeys Content-Encoding.
         stop_at_redirect: Whether the body of a redirect is left unread.
         http2: Whether to use HTTP/2 with a server that offers it in the TLS handshake.
         http3: Whether to use HTTP/3, and nothing else, for https URLs; proxies are not used then.
@@ -77,7 +77,7 @@ class RequestOptions:
 class WireRequest:
     """One request, ready to be sent any number of times; immutable, shared by batches.
 
-    httpx's model of it takes ten times the memory, and is made again where it is needed.
+    An httpx.Request takes ten times the memory, so `to_httpx` creates one only where it is needed.
 
     Attributes:
         url: The URL.
@@ -90,7 +90,7 @@ class WireRequest:
         fields: Header fields in order.
         content: The body.
         wire: Head and body serialized for HTTP/1.1.
-        options: What it was made from, and which answers to accept.
+        options: The options it was built from, with the limits of its answer.
     """
 
     url: str
@@ -106,14 +106,14 @@ class WireRequest:
     options: RequestOptions
 
     def to_httpx(self) -> httpx.Request:
-        """Return the request in httpx's model."""
+        """Return the request as an httpx.Request."""
         return new_request(self.method, self.url, self.fields, self.content)
 
     def wire_to(self, address: str) -> bytes:
         """Return head and body serialized for HTTP/1.1, as sent once the address of the target is known.
 
         Args:
-            address: The address; a proxy that forwards the request is asked for it, if it is not to look up the name.
+            address: The address, sent to a forwarding proxy that is not supposed to look up the name.
         """
         proxy = self.connect.proxy
         if proxy is None or proxy.tunnels or not self.connect.resolves_for_proxy:
@@ -231,5 +231,5 @@ class Sender(Protocol):
             exchange: Filled as the exchange progresses, whatever the outcome.
 
         Raises:
-            CheckFailed: When there is no acceptable answer.
+            CheckFailed: When the request fails or its answer is not acceptable.
         """

@@ -45,8 +45,8 @@ def connection_key(request: WireRequest) -> Hashable:
     return request.endpoint, request.secure, request.upgrades, tuple(settings)
 
 
-class Opening(NamedTuple):
-    """What is kept of the opening of a connection, without the attempt that opened it.
+class EstablishedFacts(NamedTuple):
+    """The facts of a connection that outlive the attempt that opened it.
 
     Attributes:
         address: The address connected to.
@@ -61,8 +61,8 @@ class Opening(NamedTuple):
     tls: TlsFacts | None
 
     @classmethod
-    def of(cls, facts: ConnectionFacts) -> Opening:
-        """Return what is kept of the facts of a connection."""
+    def of(cls, facts: ConnectionFacts) -> EstablishedFacts:
+        """Copy the lasting facts of a connection."""
         return cls(facts.address, facts.ip_protocol, facts.ip_addr_hash, facts.tls)
 
     def reused(self, attempt: Attempt) -> ConnectionFacts:
@@ -78,19 +78,19 @@ class IdleConnection(asyncio.Protocol):
 
     Attributes:
         transport: The connection.
-        opening: What is known of its opening.
+        established: Its address and TLS facts.
         context: The TLS context it was made with; a rebuilt context requires a new connection.
         session: Its HTTP/2 state; None for HTTP/1.1.
         key: Its connection key.
         kept_at: Loop time when it became idle.
-        kept_by: What keeps it; None when it is not kept.
+        kept_by: The connections of its event loop, once it is kept; else None.
     """
 
     def __init__(
         self,
         key: Hashable,
         transport: asyncio.Transport,
-        opening: Opening,
+        established: EstablishedFacts,
         context: TlsContext | None,
         session: Http2Session | None,
     ) -> None:
@@ -100,7 +100,7 @@ class IdleConnection(asyncio.Protocol):
         self.session = session
         self.kept_at = 0.0
         self.kept_by: _LoopConnections | None = None
-        self.opening = opening
+        self.established = established
 
     def data_received(self, data: bytes) -> None:
         """Drop a connection that receives unsolicited data."""

@@ -1,4 +1,4 @@
-"""What the modules of blackbox_exporter need beyond the settings of a check: requests and answers exactly as there."""
+"""Options that only modules of blackbox_exporter set, so that requests and answers are treated exactly as there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class RequestRules(NamedTuple):
     Attributes:
         sends_accept: Whether `Accept` and `Accept-Encoding` are sent where no header is configured.
         further_fields: Header fields sent besides those of the settings, by name; several may have the same name.
-        coding: The coding that is undone whatever Content-Encoding says: `gzip`, `br`, `deflate` (without the zlib
-            format) or `identity`, which undoes none; None goes by Content-Encoding.
-        resolves_for_proxies: Whether names are looked up here, and proxies asked for addresses.
+        coding: The coding to decode whatever Content-Encoding says: `gzip`, `br`, `deflate` (without the zlib
+            format) or `identity` for none; None obeys Content-Encoding.
+        resolves_for_proxies: Whether the exporter looks up names itself and sends addresses to proxies.
     """
 
     sends_accept: bool = True

@@ -216,7 +216,7 @@ def body_decoder(exchange: Exchange, limit_bytes: int, coding: str | None = None
     Args:
         exchange: The exchange, whose head has arrived. An unknown coding is recorded in it.
         limit_bytes: Most bytes that may come out.
-        coding: The coding to undo whatever the head says, `identity` for none; None goes by the head.
+        coding: The coding to decode whatever the head says, `identity` for none; None obeys the head.
     """
     codings = exchange.header_values("content-encoding")
     if not codings and coding is None:

@@ -40,7 +40,7 @@ _OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
 
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
-        raise ValueError("is not a name of a header")
+        raise ValueError("is not a valid header name")
     if name.lower() in _OWN_HEADERS:
         raise ValueError("is a header that follows from the body; leave it out")
     return name
@@ -48,7 +48,7 @@ def _header_name(name: str) -> str:
 
 def _method(method: str) -> str:
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
-        raise ValueError("is not a method that a URL can be asked with, such as GET, HEAD or POST")
+        raise ValueError("is not a supported request method, such as GET, HEAD or POST")
     return method.upper()
 
 
@@ -145,11 +145,13 @@ def check_request_head(headers: Mapping[str, str], credentials: Mapping[str, obj
 class OAuth2(SettingsModel):
     """How to request a token (RFC 6749 section 4.4)."""
 
-    client_id: SingleLine = Field(description="Who asks")
-    client_secret: Annotated[SecretStr, AfterValidator(secret_line)] = Field(description="Secret of who asks")
+    client_id: SingleLine = Field(description="Client identifier")
+    client_secret: Annotated[SecretStr, AfterValidator(secret_line)] = Field(description="Client secret")
     token_url: Annotated[str, AfterValidator(_token_url)] = Field(description="URL of the token endpoint")
-    scopes: tuple[SingleLine, ...] = Field(default=(), description="What the token is for")
-    endpoint_params: Mapping[str, str] = Field(default_factory=dict, repr=False, description="Further fields sent")
+    scopes: tuple[SingleLine, ...] = Field(default=(), description="Scopes to request")
+    endpoint_params: Mapping[str, str] = Field(
+        default_factory=dict, repr=False, description="Additional fields of the token request"
+    )
     auth_style: Literal["header", "params"] = Field(default="header", description="Where the credentials go")
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards the token endpoint")
 
@@ -179,14 +181,16 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSe
         description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
         "the work of a check, and measures only requests",
     )
-    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    http2: bool = Field(default=True, description="Use HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
     http3: bool = Field(
-        default=False, description="Speak HTTP/3, and nothing else, with https targets; needs the extra http3"
+        default=False, description="Use only HTTP/3, which requires an https target and the extra http3"
     )
     digest_auth: BasicAuth | None = Field(
-        default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
+        default=None, description="User name and password for digest authentication (RFC 7616)"
     )
-    oauth2: OAuth2 | None = Field(default=None, description="Token asked for with client credentials, sent as bearer")
+    oauth2: OAuth2 | None = Field(
+        default=None, description="Client credentials for requesting a bearer token (RFC 6749)"
+    )
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
     max_redirects: int = Field(
         default=10, ge=0, le=MOST_REDIRECTS, description="Most redirects followed; one more is a failure"
@@ -196,7 +200,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSe
         default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
     )
     compression: Literal["gzip", "deflate", "br", "zstd", "identity"] | None = Field(
-        default=None, description="Content coding asked for; none by default. Any known one is undone"
+        default=None, description="Content coding to request; none by default. Every supported coding is decoded"
     )
 
     @model_validator(mode="after")
@@ -217,15 +221,15 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSe
         if not self.http3:
             return self
         if self.proxy is not None or self.proxy_from_environment:
-            raise ValueError("has http3 and a proxy; none of them leads to where HTTP/3 is spoken")
+            raise ValueError("has http3 and a proxy; HTTP/3 does not work through a proxy")
         if self.happy_eyeballs:
-            raise ValueError("has http3 and happy_eyeballs; HTTP/3 is asked for at one address")
+            raise ValueError("has http3 and happy_eyeballs; HTTP/3 connects to one address")
         if self.keep_alive:
-            raise ValueError("has http3 and keep_alive; a connection of HTTP/3 is not kept")
+            raise ValueError("has http3 and keep_alive; HTTP/3 connections are not kept")
         if self.tls_config.max_version not in (None, "TLS13"):
-            raise ValueError(f"has http3 and max_version {self.tls_config.max_version}; HTTP/3 begins with TLS13")
+            raise ValueError(f"has http3 and max_version {self.tls_config.max_version}; HTTP/3 needs TLS13")
         if "upgrade" in (name.lower() for name in self.headers):
-            raise ValueError("has http3 and an Upgrade header, which HTTP/3 has no place for")
+            raise ValueError("has http3 and an Upgrade header, which HTTP/3 does not have")
         require_extra("has http3", "http3", "aioquic.h3.connection")
         return self
 

@@ -75,11 +75,11 @@ class StepsSession:
                 outcomes[name][id(outcome.expectation)] = shown
         self.attempt.observe({name: Judged(judged) for name, judged in outcomes.items() if judged})
 
-    def demand(self, expectations: Iterable[Expectation]) -> None:
-        """Refuse a response that misses an expectation whose severity is error.
+    def require(self, expectations: Iterable[Expectation]) -> None:
+        """Fail when the response misses an expectation whose severity is error.
 
         Raises:
-            CheckFailed: With the reason of the first one.
+            CheckFailed: With the reason of the first missed one, a wrong status before all others.
         """
         missed = [one for one in evaluate(expectations, self.attempt.observed) if not one.ok]
         errors = [one for one in missed if one.expectation.severity is Severity.ERROR]
@@ -88,15 +88,15 @@ class StepsSession:
         first = min(errors, key=lambda one: one.expectation.subject.reason is not Reason.STATUS)
         expectation = first.expectation
         words = expectation.label.removeprefix(f"{expectation.section}: ")
-        told = f"expected {words}, observed {first.observed or 'nothing'}"
-        raise CheckFailed(first.reason or expectation.subject.reason, first.detail or told)
+        detail = f"expected {words}, observed {first.observed or 'nothing'}"
+        raise CheckFailed(first.reason or expectation.subject.reason, first.detail or detail)
 
     def seconds(self, name: str) -> float:
         """Return how long the exchanges of a step took."""
         return sum(phase_seconds(self.runs[name].exchanges).values())
 
     def hide(self, text: str) -> str:
-        """Return a text without what was captured."""
+        """Return a text with captured values hidden."""
         return hidden(text, self.captured.values()) if self.captured else text
 
     def hide_in_log(self) -> None:

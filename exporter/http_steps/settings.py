@@ -162,7 +162,7 @@ class HttpStepsSettings(NetworkSettings, TlsSettings, ProxySettings):
         max_length=MAX_STEPS,
         description="Requests made after the steps, however these ended; a part of the timeout is kept for them",
     )
-    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    http2: bool = Field(default=True, description="Use HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
     max_redirects: int = Field(
         default=10, ge=0, le=MOST_REDIRECTS, description="Most redirects followed by a step; one more is a failure"
     )

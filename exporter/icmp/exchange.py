@@ -1,4 +1,4 @@
-"""Sends echo requests from one socket and matches what arrives to them.
+"""Sends echo requests from one socket, and matches replies and errors to them.
 
 A reply belongs to a request when identifier, sequence number, peer and token agree. An error message quotes the
 request, of which only identifier and sequence number are certain to be there.

@@ -1,4 +1,4 @@
-"""The echo requests of one check to one address, and what came back for each."""
+"""The echo requests of one check to one address, with the reply or error for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a series of echo requests showed: loss and round-trip times. Pure."""
+"""Statistics of a series of echo requests: packet loss and round-trip times. Pure."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) ->
     """Whether the observations can be judged in place, whatever they contain.
 
     Args:
-        costs: What `byte_costs` returned for the expectations.
+        costs: The result of `byte_costs` for the expectations.
         observed: Subject to observation.
     """
     seconds = 0.0
@@ -56,7 +56,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         observed: Subject to observation; of those that were judged, only the outcomes are known.
-        remarks: What there is to log about those.
+        remarks: Remarks about the judged observations.
     """
 
     observed: Mapping[str, Observation]
@@ -70,7 +70,7 @@ async def judged_apart(
 
     Args:
         expectations: All expectations that will be evaluated.
-        costs: What `byte_costs` returned for them.
+        costs: The result of `byte_costs` for the expectations.
         observed: Subject to observation; those with costs can be pickled.
     """
     apart = {subject: observed[subject] for subject in costs if subject in observed}
@@ -87,7 +87,7 @@ async def judged_apart(
     else:
         remarks = [(message, fields) for message, fields in answer["log"]]
         outcomes = _outcomes(asked, answer)
-        detail = f"judging the answer takes more memory than it may ({counted(size_bytes, 'byte')})"
+        detail = f"judging the answer exceeded its limit of memory ({counted(size_bytes, 'byte')})"
         verdict = Unobservable(Reason.TOO_LARGE, detail) if outcomes is None else Judged(outcomes)
     return Verdict({**observed, **dict.fromkeys(apart, verdict)}, remarks)
 

@@ -130,7 +130,7 @@ def compile_cel(text: str) -> CelExpression:
 
 
 def _refuse_unknown_names(program: cel.Program, text: str) -> None:
-    """Refuse variables and functions that do not exist, which the library only notices when it evaluates them."""
+    """Reject variables and functions that do not exist, which the library would report only on evaluation."""
     known = {_VARIABLE, *_TYPES, *_BOUND.findall(text)}
     for name in program.variables():
         if name not in known:

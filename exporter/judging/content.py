@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LARGE_DOCUMENT_BYTES = 1 << 14
 
 Remark = tuple[str, dict[str, object]]
-"""What there is to log about an observation once it has been judged: a message and its fields."""
+"""A remark to log about a judged observation: a message and its fields."""
 
 
 class Path(Protocol):
@@ -40,7 +40,7 @@ class Content:
     Attributes:
         body: The body.
         size_bytes: Its length.
-        remarks: What there is to log so far.
+        remarks: The remarks so far.
     """
 
     def __init__(self, body: bytes, content_type: str) -> None:
@@ -131,7 +131,7 @@ class JsonFault(OfContent):
 
 
 def remarks_of(observed: Mapping[str, object]) -> list[Remark]:
-    """Return what there is to log about observations that have been judged."""
+    """Return the remarks about judged observations."""
     contents = [one.content for one in observed.values() if isinstance(one, OfContent)]
     return [remark for content in dict.fromkeys(contents) for remark in content.remarks]
 

@@ -1,4 +1,4 @@
-"""Describe why a text is not JSON, and where, independently of the Python version."""
+"""Describe where and why a text is not JSON, independently of the Python version."""
 
 from __future__ import annotations
 

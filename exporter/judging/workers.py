@@ -156,9 +156,9 @@ def _exchanged(process: subprocess.Popen[bytes], question: bytes) -> Answer:
 def _ended(status: int) -> CheckFailed:
     """Return what the end of a process means: killed by a signal, it used too much; otherwise it never worked."""
     if status == -signal.SIGPROF:
-        return CheckFailed(Reason.TIMEOUT, "judging the answer takes more processor time than it may")
+        return CheckFailed(Reason.TIMEOUT, "judging the answer exceeded its limit of processor time")
     if status < 0:
-        detail = f"judging the answer takes more than it may: its process was ended by signal {-status}"
+        detail = f"judging the answer exceeded a limit: its process was killed by signal {-status}"
         return CheckFailed(Reason.TOO_LARGE, detail)
     return CheckFailed(Reason.LOCAL, f"the process that judges the answer does not work: it ended with {status}")
 

@@ -1,6 +1,6 @@
 """Mail: the dialogues of SMTP, IMAP and POP3 over a measured connection, and the messages they carry.
 
-The dialogues are the project's own. Client libraries read lines and literals of any length, offer no certificate of a
-refused handshake and hide which phase a dialogue is in; a check needs bounds on everything a server sends, the facts of
-each phase, and no extra to install.
+No client library is used. Client libraries read lines and literals of any length, do not expose the certificate of a
+failed handshake, and hide which phase a dialogue is in. A check needs limits on everything that a server sends, and the
+duration of each phase.
 """

@@ -1,4 +1,4 @@
-"""One IMAP connection as commands and their responses, within limits on all that a server sends (RFC 3501)."""
+"""IMAP commands and their responses on one connection, with limits on everything a server sends (RFC 3501)."""
 
 from __future__ import annotations
 

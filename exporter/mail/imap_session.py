@@ -49,7 +49,7 @@ class ImapSession:
         self._is_authenticated = False
 
     async def greet(self) -> None:
-        """Read the greeting and learn what the server offers.
+        """Read the greeting and the server's capabilities.
 
         Raises:
             CheckFailed: With reason `status` when the server turns the client away, `protocol` when it does not speak
@@ -66,7 +66,7 @@ class ImapSession:
             await self._learn_capabilities(greeting)
 
     async def start_tls(self, config: TlsConfig, timeout_seconds: float | None) -> None:
-        """Start TLS, verify the certificate, and ask again what the server offers.
+        """Start TLS, verify the certificate, and read the capabilities again.
 
         Raises:
             CheckFailed: With reason `starttls` when the server does not offer it, refuses, greets as if the client had

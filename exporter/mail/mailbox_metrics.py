@@ -1,4 +1,4 @@
-"""What the types that look into a mailbox measure and observe about its messages."""
+"""Metric families and observations of the check types that examine a mailbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MailboxMetrics(NamedTuple):
             ),
             MetricSpec(
                 name=f"probe_{check_type}_deleted_messages",
-                help="Messages deleted because the check asks for it",
+                help="Messages deleted because the check is configured to delete them",
                 defaults=zero,
             ),
         )

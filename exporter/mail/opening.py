@@ -1,4 +1,4 @@
-"""Open a session with a mail server: connect, greet, start TLS, log in; the same for SMTP, IMAP and POP3."""
+"""Open a session with an SMTP, IMAP or POP3 server: connect, read the greeting, start TLS, log in."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class MailSession(Protocol):
-    """What the sessions of the three protocols have in common."""
+    """The steps that the sessions of the three protocols have in common."""
 
     async def greet(self) -> None:
-        """Read the greeting and learn what the server offers."""
+        """Read the greeting and the server's capabilities."""
 
     async def start_tls(self, config: TlsConfig, timeout_seconds: float | None) -> None:
         """Start TLS in the plain connection."""
@@ -41,7 +41,7 @@ async def connect(place: tuple[str, int], settings: MailServerSettings) -> Strea
 
 
 async def begin(session: MailSession, settings: MailServerSettings) -> None:
-    """Do what every session begins with: greeting, STARTTLS, login.
+    """Begin a session: read the greeting, start TLS and log in, as configured.
 
     Credentials never travel in clear unless the settings say so: with `starttls`, a server that does not offer it, or
     refuses it, ends the session.

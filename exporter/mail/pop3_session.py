@@ -45,7 +45,7 @@ class Pop3Session:
         self._attempt = attempt
 
     async def greet(self) -> None:
-        """Read the greeting and learn what the server offers.
+        """Read the greeting and the server's capabilities.
 
         Raises:
             CheckFailed: With reason `status` when the server turns the client away, `protocol` when it does not speak
@@ -59,7 +59,7 @@ class Pop3Session:
             await self._learn_capabilities()
 
     async def start_tls(self, config: TlsConfig, timeout_seconds: float | None) -> None:
-        """Start TLS, verify the certificate, and ask again what the server offers.
+        """Start TLS, verify the certificate, and read the capabilities again.
 
         Raises:
             CheckFailed: With reason `starttls` when the server does not offer it, refuses, or has sent more before the

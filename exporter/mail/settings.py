@@ -209,7 +209,7 @@ class MailboxSettings(MailServerSettings):
 class ImapSettings(MailboxSettings):
     """Settings of type `imap`."""
 
-    mailbox: MailboxName = Field(default="INBOX", max_length=500, description="Mailbox to look into")
+    mailbox: MailboxName = Field(default="INBOX", max_length=500, description="Mailbox to examine")
     search: ImapSearch = Field(default=ImapSearch(), description="Conditions on messages; by default, all match")
     delete: bool = Field(default=False, description="Delete the messages that match; needs a search")
 

@@ -31,7 +31,7 @@ class SmtpRefused(CheckFailed):
     """Raised when a server refuses a step of the dialogue.
 
     Attributes:
-        reply: What it said.
+        reply: The refusal.
     """
 
     def __init__(self, step: str, reply: SmtpReply, reason: Reason = Reason.STATUS) -> None:
@@ -63,7 +63,7 @@ class SmtpSession:
         self._hello_name = hello or own_hello_name()
 
     async def greet(self) -> None:
-        """Read the greeting, send EHLO, and learn what the server offers.
+        """Read the greeting, send EHLO, and read the server's extensions.
 
         Raises:
             SmtpRefused: When the server turns the client away.
@@ -185,7 +185,7 @@ def _unexpected(command: str, reply: SmtpReply) -> CheckFailed:
 
 
 def own_hello_name() -> str:
-    """Return the name of this host as EHLO takes it, or a literal of the loopback address when it has no proper one."""
+    """Return this host's name for EHLO, or the literal of the loopback address if the name is not valid there."""
     try:
         name = parse_hello_name(socket.gethostname())
     except ValueError:

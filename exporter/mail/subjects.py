@@ -21,7 +21,7 @@ CODE = Subject(
 CAPABILITIES = Subject(
     name="capabilities",
     kind=ValueKind.TEXTS,
-    description="What the server announces once TLS is in use, in upper case, such as `AUTH PLAIN LOGIN` or IDLE",
+    description="What the server announces under TLS, in upper case, such as `AUTH PLAIN LOGIN` or IDLE",
 )
 MESSAGES = Subject(name="messages", kind=ValueKind.NUMBER, description="Messages in the mailbox")
 MATCHED = Subject(name="matched", kind=ValueKind.NUMBER, description="Messages that match the search; without one, all")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Envelope(NamedTuple):
-    """What is asked of the server once the session has begun.
+    """What to send to the server once the session has begun.
 
     Attributes:
         sender: Address for MAIL FROM; empty for the null sender.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.model.verdicts import Reason
 
 LONGEST_SCRAPE_SECONDS = 120.0
-"""The longest time for a scrape, whatever it asks for."""
+"""Upper bound of the time for a scrape, whatever the request says."""
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
@@ -41,7 +41,7 @@ class AlertTerms:
     Attributes:
         for_seconds: How long the state must last.
         severity: How severe the alert is.
-        runbook_url: Where to read what to do; empty for the general advice.
+        runbook_url: URL of the instructions; empty for the general ones.
         dashboard_url: The dashboard to look at; empty for the general one.
         summary: One line for people; empty for the general one.
     """
@@ -96,14 +96,14 @@ class Check(Generic[SettingsT]):
         interval_seconds: How often discovery asks Prometheus to scrape the check; 0 leaves it to Prometheus.
         min_interval_seconds: For this long the last result is reused instead of running the check again.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
-        maintenance: When a failure of the check is no news.
+        maintenance: Windows in which failures are expected and do not alert.
         alert: The alerts specific to it; None for the general ones.
-        allowed_targets: What it may connect to; None for anything, as for a target that the configuration names.
+        allowed_targets: The targets that it may connect to; None for any, as for a target named in the configuration.
         is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
             configuration; a runner completes other checks.
         prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
         identity: What identifies it across a reload: name, type and target; its other settings may change.
-        passed: What an executor returns when the protocol worked and nothing but the expectations is left to judge.
+        passed: The result that an executor returns when the protocol worked; the runner then judges the expectations.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Check(Generic[SettingsT]):
     passed: Result = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Work out once what every run needs."""
+        """Compute once what every run needs."""
         object.__setattr__(self, "identity", (self.name, self.check_type, self.target))
         object.__setattr__(self, "passed", Result(check_name=self.name, status=ResultStatus.OK))
 

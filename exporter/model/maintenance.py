@@ -1,4 +1,4 @@
-"""Maintenance windows: when a failing check is no news, weekly or once."""
+"""Maintenance windows, weekly or once, during which failures are expected and do not alert."""
 
 from __future__ import annotations
 

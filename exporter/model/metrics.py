@@ -1,4 +1,4 @@
-"""What a check type measures: the declaration of a metric, and the value of one of its series."""
+"""Declarations of the metrics of check types, and measured values of their series."""
 
 from __future__ import annotations
 

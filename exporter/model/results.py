@@ -25,7 +25,7 @@ class LogLine(NamedTuple):
     fields: Mapping[str, object]
 
     def texts(self) -> dict[str, str]:
-        """Return its facts as people read them: a float as a duration if its name says so, else as a number."""
+        """Return its facts as text for people: a float is a duration if its name says so, else a number."""
         return {name: _text(name, value) for name, value in self.fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""Refuse connections that the allowed targets of a check do not include, wherever an address is chosen."""
+"""Refuse connections to anything but the allowed targets of a check; called wherever an address is chosen."""
 
 from __future__ import annotations
 

@@ -77,9 +77,9 @@ async def _connect_to_first(
             winner = await race.run()
     except TimeoutError:
         limit = f"{settings.connect_timeout_seconds:g} s"
-        raise CheckFailed(Reason.CONNECT_TIMEOUT, f"not connected within {limit}: {race.told()}") from None
+        raise CheckFailed(Reason.CONNECT_TIMEOUT, f"not connected within {limit}: {race.describe_outcomes()}") from None
     except asyncio.CancelledError:
-        facts.attempt.timeout_detail = race.told()
+        facts.attempt.timeout_detail = race.describe_outcomes()
         raise
     facts.set_address(winner.address)
     return winner.transport, winner.arrived_at

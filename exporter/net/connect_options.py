@@ -1,4 +1,4 @@
-"""How connections to an endpoint are made: worked out once, when the configuration is loaded, for all runs."""
+"""How to connect to an endpoint, computed once for all runs when the configuration is loaded."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ConnectOptions:
 
     Attributes:
         settings: Address family, source address, name server, how many addresses to try, and time limit.
-        connect_to: Where to connect instead of the endpoint; None for the endpoint itself.
-        address: The address to connect to, where no name has to be looked up; else None.
-        tls: What the TLS context is made from; None for a plain connection.
+        connect_to: The endpoint to connect to instead; None for the endpoint itself.
+        address: The address to connect to if no name has to be looked up; else None.
+        tls: The recipe of the TLS context; None for a plain connection.
         server_name: Name or IP address sent (names only) and verified, as in certificates; empty without TLS.
         tls_timeout_seconds: Limit of the handshake alone.
         proxy: The proxy to the endpoint; it resolves the name, and `settings` apply to reaching the proxy.
         to_proxy: How to connect to the proxy; None without one.
-        resolves_for_proxy: Whether the name is looked up here, with `settings`, and the proxy asked for the address.
+        resolves_for_proxy: Whether the exporter looks up the name, with `settings`, and sends the address to the proxy.
     """
 
     settings: NetworkSettings
@@ -67,7 +67,7 @@ def connect_options(
         alpn: Application protocols offered, preferred one first.
         tls_timeout_seconds: Limit of the handshake alone.
         proxy: The proxy to the endpoint; None for none.
-        resolves_for_proxy: Whether the proxy is asked for the address and not for the name.
+        resolves_for_proxy: Whether the proxy is sent the target's address instead of its name.
 
     Raises:
         CheckFailed: With reason `resolve` when the name is not a host name.

@@ -90,7 +90,7 @@ class FieldLines:
     def _continue(self, line: bytes) -> None:
         """Append a line to the value it continues (section 5.2)."""
         if not self.fields:
-            raise malformed(self._what, "its first header field begins with a blank")
+            raise malformed(self._what, "its first header field begins with whitespace")
         name, value = self.fields[-1]
         self._oddities.add(f"folded value in {self._name}")
         self._note_controls(line)
@@ -107,7 +107,7 @@ class FieldLines:
         if not bare:
             self._oddities.add("field without a name")
         elif _TOKEN.fullmatch(bare):
-            self._oddities.add(f"blank before the colon of {shown(bare)}")
+            self._oddities.add(f"whitespace before the colon of {shown(bare)}")
         else:
             self._oddities.add(f"field name '{shown(bare)}'")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ATTEMPT_DELAY_SECONDS = 0.25
 """Seconds between the starts of two attempts, unless the first fails sooner: RFC 8305 section 8."""
 
-_MOST_TOLD = 32
+_MOST_REPORTED = 32
 """A name server may return thousands of addresses; this many are reported individually."""
 
 
@@ -96,15 +96,15 @@ class Race:
             raise
         return self.winner
 
-    def told(self) -> str:
+    def describe_outcomes(self) -> str:
         """Return the outcome of each address tried and each failed lookup."""
-        told = [
+        details = [
             f"{self._place(address)} did not answer" if failure is None else failure.detail
-            for address, failure in islice(self._tried.items(), _MOST_TOLD)
+            for address, failure in islice(self._tried.items(), _MOST_REPORTED)
         ]
-        if len(self._tried) > _MOST_TOLD:
-            told.append(f"{counted(len(self._tried) - _MOST_TOLD, 'more address', 'more addresses')} failed")
-        return "; ".join((*told, *(failure.detail for failure in self._candidates.failures)))
+        if len(self._tried) > _MOST_REPORTED:
+            details.append(f"{counted(len(self._tried) - _MOST_REPORTED, 'more address', 'more addresses')} failed")
+        return "; ".join((*details, *(failure.detail for failure in self._candidates.failures)))
 
     def established(self, address: Address, transport: asyncio.Transport) -> None:
         """Keep the first connection that is established, and close every later one."""
@@ -142,7 +142,8 @@ class Race:
         """Wait until an attempt or a lookup ends, or the next attempt is due."""
         lookups = self._candidates.under_way
         if not self._tries and not lookups:
-            raise CheckFailed(next(failure.reason for failure in self._tried.values() if failure), self.told())
+            reason = next(failure.reason for failure in self._tried.values() if failure)
+            raise CheckFailed(reason, self.describe_outcomes())
         pause_seconds = None
         if self._candidates.next is not None:
             pause_seconds = max(self._next_at - asyncio.get_running_loop().time(), 0.0)

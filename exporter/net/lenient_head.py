@@ -115,7 +115,7 @@ class LenientHead:
         if major == b"2" or minor > b"1":
             self.oddities.add(f"{version} in the status line")
         if len(blanks) > 1 or after == b"\t":
-            self.oddities.add("blanks in the status line")
+            self.oddities.add("extra whitespace in the status line")
         if b"\r" in line:
             self.oddities.add("bare CR")
         self.status, self.version = int(status), "1.0" if (major, minor) == (b"1", b"0") else "1.1"

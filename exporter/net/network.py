@@ -18,8 +18,8 @@ from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.system_files import SystemFiles
 from exporter.net.file_access import FileAccess
-from exporter.net.proxy.asked_for import asked_for
 from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_through
+from exporter.net.proxy.destination import proxy_destination
 from exporter.net.proxy.tunnel import Tunnel
 from exporter.net.readers import SharedReaders
 from exporter.net.singleflight import SingleFlight
@@ -73,13 +73,13 @@ class Network:
         self,
         *,
         tls: TlsContexts | None = None,
-        system_names: SystemFiles | None = None,
+        system_files: SystemFiles | None = None,
         pacer: Pacer | None = None,
         resolver_threads: ResolverThreads | None = None,
         files: FileAccess | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
-        self._system_names = system_names or SystemFiles()
+        self._system_files = system_files or SystemFiles()
         self.resolver_threads = resolver_threads or ResolverThreads()
         self.files = files or FileAccess()
         self._pacer = pacer
@@ -94,16 +94,16 @@ class Network:
         """
         return Network(
             tls=self.tls,
-            system_names=self._system_names,
+            system_files=self._system_files,
             pacer=pacer,
             resolver_threads=self.resolver_threads,
             files=self.files,
         )
 
     @cached_property
-    def lookups(self) -> Resolver:
-        """Lookups of this batch."""
-        return Resolver(self._system_names, self.resolver_threads)
+    def resolver(self) -> Resolver:
+        """The resolver of this batch, which shares its lookups among all checks."""
+        return Resolver(self._system_files, self.resolver_threads)
 
     @cached_property
     def _contexts(self) -> SingleFlight[ContextRecipe, TlsContext]:
@@ -167,7 +167,7 @@ class Network:
         if options.address is not None or not options.settings.happy_eyeballs:
             address = await self.address(place, options, facts)
             return await self._connect_to(protocol, address, place, options, context, facts)
-        addresses = await self.lookups.candidates(place.host, options.settings, facts, port=place.port)
+        addresses = await self.resolver.candidates(place.host, options.settings, facts, port=place.port)
         with addresses:
             return await self._connect_to(protocol, addresses.only or addresses, place, options, context, facts)
 
@@ -177,13 +177,13 @@ class Network:
         Args:
             place: Where to connect.
             options: How to connect there; they have the address when no name has to be looked up.
-            facts: Those of the connection.
+            facts: The facts of the connection.
 
         Raises:
             CheckFailed: As `Resolver.address` does.
         """
         if options.address is None:
-            return await self.lookups.address(place.host, options.settings, facts, port=place.port)
+            return await self.resolver.address(place.host, options.settings, facts, port=place.port)
         if facts.allowed_targets is not None:
             refuse_address(facts.allowed_targets, place.host, place.port, options.address)
         facts.set_address(options.address)
@@ -226,7 +226,7 @@ class Network:
         facts: ConnectionFacts,
     ) -> asyncio.Transport:
         """Connect to a proxy and, if it tunnels, through it."""
-        target = await asked_for(target, route, options, facts, self.lookups)
+        target = await proxy_destination(target, route, options, facts, self.resolver)
         proxy, resolved = Endpoint(route.host, route.port), options.resolves_for_proxy
         if not route.tunnels:
             return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts, resolved=resolved)

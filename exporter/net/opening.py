@@ -91,7 +91,7 @@ async def open_datagram(network: Network, attempt: Attempt, endpoint: Endpoint, 
     place = connect_options(endpoint, settings).connect_to or endpoint
     facts = ConnectionFacts(attempt)
     try:
-        address = await network.lookups.address(place.host, settings, facts, port=place.port)
+        address = await network.resolver.address(place.host, settings, facts, port=place.port)
     finally:
         report_connection(facts)
     attempt.note("resolved", host=place.host, address=facts.address, seconds=facts.resolve_seconds)

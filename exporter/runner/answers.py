@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.foreign import clean_text, member_of, repr_of, text_of
 from exporter.model import Reason, Result, ResultStatus
-from exporter.runner.declared import is_sound
+from exporter.runner.declared import is_valid
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from exporter.runner.declared import DeclaredSeries
 
 
-class UnsoundAnswerError(Exception):
+class InvalidAnswerError(Exception):
     """Raised when an answer cannot be accepted; its text is the sentence to report."""
 
 
-def sound_answer(check: Check, attempt: Attempt, answer: object, declared: DeclaredSeries) -> Result:
-    """Return the answer in a form that can be judged; a sound one is returned unchanged.
+def valid_answer(check: Check, attempt: Attempt, answer: object, declared: DeclaredSeries) -> Result:
+    """Return the answer in a form that can be judged; a valid one is returned unchanged.
 
     Args:
         check: The check that ran.
@@ -30,21 +30,21 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
         declared: What its type may measure.
 
     Raises:
-        UnsoundAnswerError: When the answer cannot be accepted; its text says why.
+        InvalidAnswerError: When the answer cannot be accepted; its text says why.
     """
-    if not is_sound(attempt, declared):
-        raise UnsoundAnswerError(_fault_of_attempt(attempt, declared))
+    if not is_valid(attempt, declared):
+        raise InvalidAnswerError(_fault_of_attempt(attempt, declared))
     if phase := declared.undeclared_phase(attempt):
-        raise UnsoundAnswerError(f"it was in the phase {phase}, which its type does not declare")
+        raise InvalidAnswerError(f"it was in the phase {phase}, which its type does not declare")
     if type(answer) is not Result or answer.status is not ResultStatus.OK or answer.detail or answer.reason:
         answer = _read(answer)
     if answer.check_name != check.name:
-        raise UnsoundAnswerError(f"the executor returned a Result for the check {repr_of(answer.check_name)}")
-    if not declared.are_sound(answer.measurements):
-        raise UnsoundAnswerError(declared.fault_of(answer.measurements) or _left("measurements", answer.measurements))
+        raise InvalidAnswerError(f"the executor returned a Result for the check {repr_of(answer.check_name)}")
+    if not declared.are_valid(answer.measurements):
+        raise InvalidAnswerError(declared.fault_of(answer.measurements) or _left("measurements", answer.measurements))
     observed: object = answer.observed
     if not isinstance(observed, Mapping):
-        raise UnsoundAnswerError(_left("observed values", observed))
+        raise InvalidAnswerError(_left("observed values", observed))
     return answer
 
 
@@ -62,18 +62,18 @@ def _read(answer: Any) -> Result:
     if not isinstance(answer, Result):
         if inspect.iscoroutine(answer):
             answer.close()
-        raise UnsoundAnswerError(f"the executor returned {_kind(answer)} instead of a Result")
+        raise InvalidAnswerError(f"the executor returned {_kind(answer)} instead of a Result")
     try:
         status, reason, detail = member_of(ResultStatus, answer.status), answer.reason, answer.detail
         rest = (answer.check_name, answer.measurements, answer.observed)
     except Exception as error:
-        raise UnsoundAnswerError(f"the executor returned a Result that cannot be read: {repr_of(error)}") from error
+        raise InvalidAnswerError(f"the executor returned a Result that cannot be read: {repr_of(error)}") from error
     if status is None:
         known = ", ".join(ResultStatus)
-        raise UnsoundAnswerError(f"the executor returned the status {repr_of(answer.status)}; allowed: {known}")
+        raise InvalidAnswerError(f"the executor returned the status {repr_of(answer.status)}; allowed: {known}")
     known_reason = None if reason is None else member_of(Reason, reason)
     if reason is not None and known_reason is None:
-        raise UnsoundAnswerError(f"the executor returned the reason {repr_of(reason)}, which does not exist")
+        raise InvalidAnswerError(f"the executor returned the reason {repr_of(reason)}, which does not exist")
     text = clean_text(detail) if type(detail) is str else text_of(detail)
     if status is ResultStatus.ERROR and known_reason is None:
         known_reason, text = Reason.INTERNAL, text or "the executor returned an error without a reason"

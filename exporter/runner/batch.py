@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What all batches of a runner share.
+class SharedByBatches:
+    """State and limits that all batches of a runner share.
 
     Attributes:
         registry: The check types.
-        http: What they share to reach their targets: the network, and what HTTP keeps on top of it.
+        http: The network, and the HTTP connections and tokens that outlive a batch.
         stuck: Checks of earlier batches that are still running.
-        workload: How much loop time checks take.
-        buffer_size: Results that may wait in the stream of a batch.
-        cleanup_limit_seconds: Time allowed for closing the executors, and then the client.
+        workload: Estimates of the loop time that checks take.
+        buffer_size: Number of results that may wait in the stream of a batch.
+        cleanup_limit_seconds: Time limit for closing the executors, and again for closing the client.
     """
 
     registry: ExecutorRegistry
@@ -73,7 +73,7 @@ class BatchRun:
         checks: tuple[Check, ...],
         delivery: ResultSink,
         budget_seconds: float | None,
-        shared: Shared,
+        shared: SharedByBatches,
         given_up: Future[None] | None = None,
     ) -> None:
         self.pulse = Pulse()

@@ -42,7 +42,7 @@ class _Job:
 
 
 class CheckThreads:
-    """Threads that live while there are checks for them; lives as long as the registry, shared by batches and loops.
+    """A pool whose threads end when no check needs them; lives as long as the registry, shared by batches and loops.
 
     The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
 
@@ -54,7 +54,7 @@ class CheckThreads:
         """Create the pool; no thread is started yet.
 
         Args:
-            limit: Most threads. Further checks wait for one.
+            limit: Maximum number of threads; further checks wait.
         """
         self._limit = limit
         self._lock = threading.Lock()
@@ -71,15 +71,15 @@ class CheckThreads:
             return len(self._running)
 
     async def run(self, name: str, work: Callable[[], object], attempt: Attempt) -> object:
-        """Call a function in a thread and return what it returns; what it raises is raised here.
+        """Call a function in a thread; return its result or raise its exception.
 
         Args:
-            name: The check for which it is called; empty for none.
+            name: The check that needs the call; empty for none.
             work: The function.
-            attempt: The attempt that waits for it.
+            attempt: The attempt that waits for the call.
 
         Raises:
-            CheckFailed: With reason `local` when the system has no thread for it.
+            CheckFailed: With reason `local` when the system cannot start another thread.
         """
         job, asked = _Job(name, work), perf_counter()
         self._add(job)
@@ -138,7 +138,7 @@ class CheckThreads:
             job.done.set_result(outcome)
 
     def _next(self) -> _Job | None:
-        """Return a job that a check waits for; None when the thread should end."""
+        """Return the next job that a check still waits for; None when the thread should end."""
         with self._lock:
             while self._queue:
                 job = self._queue.popleft()
@@ -151,18 +151,18 @@ class CheckThreads:
 
 
 class ThreadedExecutor:
-    """Runs the checks of a blocking executor in threads, in the first of which it is made; lives as long as its batch.
+    """Runs the checks of a blocking executor in threads; lives as long as its batch.
 
-    The thread has an attempt of its own, which is copied when it ends or its time is up, so that a thread that goes on
-    changes nothing that has been reported.
+    The first of these threads creates the executor. Each call has an attempt of its own, which is copied when the call
+    ends or its time is up, so that a thread that goes on cannot change what has been reported.
     """
 
     def __init__(self, make: Callable[[], BlockingExecutor], threads: CheckThreads) -> None:
-        """Wrap an executor that is yet to be made.
+        """Wrap an executor that will be created on first use.
 
         Args:
-            make: Makes it, once. What it raises is the failure of every check; only CheckFailed is expected.
-            threads: The threads.
+            make: Creates the executor; called once. If it raises CheckFailed, every check fails with that.
+            threads: Runs the calls.
         """
         self._make = make
         self._threads = threads
@@ -172,7 +172,7 @@ class ThreadedExecutor:
         self._is_closed = False
 
     async def execute(self, check: Check) -> object:
-        """Run the check in a thread and return what its executor returned, which may be anything."""
+        """Run the check in a thread and return the executor's answer, which is not validated yet."""
         attempt, context = current_attempt(), copy_context()
         own = context.run(begin_attempt)
         own.started, own.ends_at, own.network = attempt.started, attempt.ends_at, attempt.network
@@ -182,7 +182,7 @@ class ThreadedExecutor:
             _copy(own, attempt)
 
     async def aclose(self) -> None:
-        """Call the executor's `close`, if it was made and has one, in a thread."""
+        """Call the executor's `close` in a thread, if the executor was created and has one."""
         self._is_closed = True
         close = getattr(self._executor, "close", None)
         if close is not None:
@@ -209,7 +209,7 @@ class ThreadedExecutor:
 
 
 def _copy(own: Attempt, attempt: Attempt) -> None:
-    """Copy what was recorded in a thread; what a plugin has made unsound is copied too, and reported later."""
+    """Copy what a thread recorded; invalid values of a plugin are copied, too, and reported later."""
     attempt.measurements, attempt.log = _copied(own.measurements), _copied(own.log)
     attempt.observed, attempt.held_seconds = _copied(own.observed), own.held_seconds
     attempt.phase_name, attempt.timeout_reason = own.phase_name, own.timeout_reason

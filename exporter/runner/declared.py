@@ -1,7 +1,7 @@
-"""What a check type may measure, and whether what one attempt measured, observed and logged is sound.
+"""Validates what an attempt measured, observed and logged, by the declaration of its check type.
 
-A sound attempt costs a few type comparisons and one pass over its measurements in C. Only an unsound one is examined
-piece by piece, to report what is wrong and to keep what is sound.
+A valid attempt costs a few type comparisons and one pass over its measurements in C. Only an invalid one is examined
+piece by piece, to report what is wrong and to keep what is valid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_MEASUREMENTS = 1000
 """Most series that one run may measure: many times what any protocol has, and far too few to fill a page."""
 
 _MAX_SOUND_SERIES = 20_000
-"""Most series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
+"""Most series remembered as valid for one type: enough for ten thousand checks with a certificate each."""
 
 _CONNECTION_PHASES = frozenset(("resolve", "connect", "tls"))
 _NUMBERS = frozenset((float, int, bool))
@@ -42,10 +42,10 @@ _message_of, _fields_of = itemgetter(1), itemgetter(2)
 
 
 class DeclaredSeries:
-    """What the checks of one type may measure; lives with the registry, shared by threads.
+    """The series that checks of one type may measure; lives with the registry, shared by threads.
 
-    Without a declaration, any metric may be measured: for a type registered by executor alone, judging its metrics is
-    up to the code that reads its results.
+    A type registered by executor alone declares nothing and may measure any metric; the code that reads its results
+    has to validate them.
 
     Attributes:
         is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
@@ -61,22 +61,22 @@ class DeclaredSeries:
         conclude: Conclude | None = None,
         is_trusted: bool = False,
     ) -> None:
-        """Make the declaration.
+        """Create the declaration.
 
         Args:
             specs: The declared metrics; None for any.
             phases: The family of the seconds spent in each phase; None for none.
             conclude: What the type measures and logs once its expectations have been judged; None for nothing.
-            is_trusted: Whether everything that comes from the type's executor is known to be sound.
+            is_trusted: Whether everything that comes from the type's executor is known to be valid.
         """
         self.is_trusted = is_trusted
         self.phases = phases
-        self.conclude = conclude if conclude is None or is_trusted else partial(self._conclude_soundly, conclude)
+        self.conclude = conclude if conclude is None or is_trusted else partial(self._conclude_safely, conclude)
         self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
         self._specs = None if specs is None else frozenset(specs)
         self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
 
-    def are_sound(self, measurements: Sequence[Measurement]) -> bool:
+    def are_valid(self, measurements: Sequence[Measurement]) -> bool:
         """Whether all measurements can be shown; never raises."""
         if not measurements:
             return type(measurements) in _SEQUENCES
@@ -91,7 +91,7 @@ class DeclaredSeries:
         return not self.fault_of(measurements)
 
     def fault_of(self, measurements: Iterable[Measurement]) -> str:
-        """Return what is wrong with the first unsound measurement; empty when all are sound."""
+        """Return what is wrong with the first invalid measurement; empty when all are valid."""
         try:
             each = list(measurements)
         except Exception:  # noqa: BLE001 - as above
@@ -100,8 +100,8 @@ class DeclaredSeries:
             return f"it measured {len(each)} values; at most {MAX_MEASUREMENTS} are taken"
         return next(filter(None, map(self._fault_of_one, each)), "")
 
-    def sound_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
-        """Return the sound measurements; none when there are too many."""
+    def valid_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
+        """Return the valid measurements; none when there are too many."""
         try:
             each = list(measurements)
         except Exception:  # noqa: BLE001 - as above
@@ -129,16 +129,16 @@ class DeclaredSeries:
         except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
             pass
 
-    def _conclude_soundly(
+    def _conclude_safely(
         self, conclude: Conclude, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]
     ) -> None:
-        """Let a plugin conclude; what it does wrong there is dropped."""
+        """Call a plugin's `conclude`; log its exception, and drop invalid values that it recorded."""
         try:
             conclude(check, attempt, outcomes)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            attempt.note("the conclusions cannot be drawn", error=repr_of(error))
-        if not is_sound(attempt, self):
-            mend(attempt, self)
+            attempt.note("conclude failed", error=repr_of(error))
+        if not is_valid(attempt, self):
+            repair(attempt, self)
 
     def _fault_of_one(self, measurement: object) -> str:
         try:
@@ -174,11 +174,11 @@ class DeclaredSeries:
 
 
 ANY_SERIES = DeclaredSeries()
-"""What a type without a declaration may measure: any series."""
+"""The declaration of a type that declares nothing: any series is valid."""
 
 
-def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
-    """Whether the attributes of an attempt still have their types and sound values; never raises."""
+def is_valid(attempt: Attempt, declared: DeclaredSeries) -> bool:
+    """Whether the attributes of an attempt still have their types and valid values; never raises."""
     return declared.is_trusted or (
         type(attempt.log) is list
         and type(attempt.observed) is dict
@@ -196,26 +196,26 @@ def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
         and _TEXTS.issuperset(map(type, map(_message_of, attempt.log)))
         and _DICTS.issuperset(map(type, map(_fields_of, attempt.log)))
         and type(attempt.measurements) is list
-        and declared.are_sound(attempt.measurements)
+        and declared.are_valid(attempt.measurements)
     )
 
 
-def mend(attempt: Any, declared: DeclaredSeries) -> None:
-    """Replace what is unsound in an attempt, so that the rest can be reported."""
-    attempt.measurements = declared.sound_ones(attempt.measurements)
-    attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
+def repair(attempt: Any, declared: DeclaredSeries) -> None:
+    """Replace the invalid values of an attempt, so that the rest can be reported."""
+    attempt.measurements = declared.valid_ones(attempt.measurements)
+    attempt.log = list(filter(_is_valid_line, attempt.log)) if type(attempt.log) is list else []
     attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
-    attempt.certificates = _sound_certificates(attempt.certificates)
+    attempt.certificates = _valid_certificates(attempt.certificates)
     attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
     attempt.timeout_reason = member_of(Reason, attempt.timeout_reason) or Reason.TIMEOUT
     attempt.timeout_detail = text_of(attempt.timeout_detail)
     attempt.phase_name = text_of(attempt.phase_name)
 
 
-def _sound_certificates(certificates: object) -> tuple[CertificateFacts, ...]:
+def _valid_certificates(certificates: object) -> tuple[CertificateFacts, ...]:
     each = certificates if type(certificates) is tuple else ()
     return tuple(one for one in each if type(one) is CertificateFacts)
 
 
-def _is_sound_line(line: object) -> bool:
+def _is_valid_line(line: object) -> bool:
     return type(line) is LogLine and type(line.message) is str and type(line.fields) is dict

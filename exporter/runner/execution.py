@@ -20,8 +20,8 @@ from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
 from exporter.model import LogLine, Reason, Result
 from exporter.quantities import seconds_text
-from exporter.runner.answers import UnsoundAnswerError, failure_of, sound_answer
-from exporter.runner.declared import ANY_SERIES, is_sound, mend
+from exporter.runner.answers import InvalidAnswerError, failure_of, valid_answer
+from exporter.runner.declared import ANY_SERIES, is_valid, repair
 from exporter.runner.verdict import broken_off, judge, wants_retry
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _GRACE_SECONDS = 0.1
 """How long a cancelled check may take to clean up before it counts as stuck."""
 
 LOOP_BROKE = "a check type stopped the event loop, or cancelled what runs on it, before the check was done"
-"""The detail of a check that was interrupted by an unknown cause."""
+"""The detail of a check that was interrupted, but not by the runner."""
 
 
 class Execution:
@@ -91,11 +91,11 @@ class Execution:
 
     @classmethod
     def attempt_code(cls) -> CodeType:
-        """Return the code object that calls the executor, to recognise it on a stack."""
+        """Return the code object that calls the executor, so that it can be found on a stack."""
         return cls._make_attempt.__code__
 
     async def run(self) -> Result:
-        """Make attempts until one succeeds, none is left, or the batch's deadline has passed.
+        """Make attempts until one succeeds, no retry is left, or the batch's deadline has passed.
 
         Raises:
             asyncio.CancelledError: When the batch was given up.
@@ -108,7 +108,7 @@ class Execution:
         except BaseException as error:
             if self.given_up:
                 raise
-            # An error that the handling of one attempt missed must not reach the batch.
+            # An error that the attempt did not handle must not reach the batch.
             logger.warning("check %s was broken off", self.check.name, exc_info=error)
             detail = f"the check was broken off by {repr_of(error)}"
             verdict = broken_off(self.check, Attempt(), Reason.INTERNAL, detail)
@@ -127,7 +127,7 @@ class Execution:
             await asyncio.sleep(self.check.retry_delay_seconds)
 
     def _log_attempt(self, verdict: Verdict) -> None:
-        """Log what the attempt logged, and in the end how it ended."""
+        """Copy the log of the attempt to the check's log, and add how it ended."""
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - there is a verdict on it
         ending = _ending(self._attempts, verdict.status)
@@ -168,12 +168,12 @@ class Execution:
         declared = self._declared
         try:
             if not (declared.is_trusted and type(answer) is Result):
-                answer = sound_answer(self.check, attempt, answer, declared)
+                answer = valid_answer(self.check, attempt, answer, declared)
             if declared.phases is not None:
                 declared.measure_phases(attempt)
             duration_seconds = self._duration_seconds()
             return judge(self.check, attempt, answer, duration_seconds=duration_seconds, conclude=declared.conclude)
-        except UnsoundAnswerError as error:
+        except InvalidAnswerError as error:
             fault = str(error)
         except BaseException as error:  # noqa: BLE001 - a plugin's object may raise anything when it is inspected
             fault = f"the executor returned what cannot be judged: {repr_of(error)}"
@@ -190,13 +190,13 @@ class Execution:
         return self._broken_off(attempt, Reason.INTERNAL, detail)
 
     def _broken_off(self, attempt: Attempt, reason: Reason, detail: str) -> Verdict:
-        self._mend(attempt)
+        self._repair(attempt)
         return broken_off(self.check, attempt, reason, detail, self._declared.conclude)
 
-    def _mend(self, attempt: Attempt) -> None:
+    def _repair(self, attempt: Attempt) -> None:
         declared = self._declared
-        if not is_sound(attempt, declared):
-            mend(attempt, declared)
+        if not is_valid(attempt, declared):
+            repair(attempt, declared)
         declared.measure_phases(attempt)
 
     def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Verdict:
@@ -213,7 +213,7 @@ class Execution:
         return self._broken_off(attempt, Reason.RUNNER, LOOP_BROKE)
 
     def _timed_out(self, attempt: Attempt) -> Verdict:
-        self._mend(attempt)  # what the detail is made of has to be sound
+        self._repair(attempt)  # the detail is built from its attributes
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
         limit = seconds_text(self._limit_seconds)
         if self._limit_reason is Reason.DEADLINE:
@@ -259,7 +259,7 @@ class Execution:
         return perf_counter() - self._began - self._held_seconds
 
     def _finished(self, verdict: Verdict) -> Result:
-        """Return the verdict on the last attempt with what was measured over all of them."""
+        """Build the result from the verdict on the last attempt, and the durations of all attempts."""
         return Result(
             check_name=self.check.name,
             status=verdict.status,

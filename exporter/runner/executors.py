@@ -1,6 +1,6 @@
-"""The executors of one batch: made on first use, and closed at its end, whatever a check type does wrong there.
+"""The executors of one batch: created on first use, closed at its end, and isolated from faults of check types.
 
-`Closings` closes them and what else the batch has opened: bounded in time, shielded and measured.
+`Closings` closes them and everything else that the batch has opened: within a time limit, shielded and measured.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Closings:
     def __init__(
         self, limit_seconds: float, on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None
     ) -> None:
-        """Start without closings.
+        """Prepare to close resources.
 
         Args:
             limit_seconds: Time after which a closing is cancelled and no longer awaited.
@@ -84,7 +84,7 @@ class Closings:
 
         Args:
             resource: Name for the log and the metric.
-            opened: What has an `aclose`, or nothing to close; what that returns is awaited if possible.
+            opened: The resource; its `aclose` is called if it has one, and the result is awaited if possible.
         """
         started = self._under_way[resource] = perf_counter()
         task = asyncio.create_task(_close(resource, opened))
@@ -190,7 +190,7 @@ class BatchExecutors:
         return executor
 
     def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor | BlockingExecutor:
-        """Call a factory and return its executor; whatever the factory does wrong becomes one sentence."""
+        """Call a factory and return its executor; any fault of the factory becomes a CheckFailed with one sentence."""
         try:
             executor = factory(self._context)
             if callable(getattr(executor, "execute", None)):
@@ -209,8 +209,8 @@ class BatchExecutors:
         Instances registered by the caller stay open; the caller closes them.
 
         Args:
-            limit_seconds: Time allowed, if `closings` is not given.
-            closings: Closes them and records the outcomes.
+            limit_seconds: Time limit when `closings` is None.
+            closings: Closes the executors and records the outcomes; created here when None.
         """
         closings = closings or Closings(limit_seconds)
         owned, self._owned = self._owned, []

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BLOCKED_LIMIT_SECONDS = 30.0
-"""A loop that has not answered for this long is given up; most blocking ends sooner."""
+"""A loop that has not answered for this long is replaced; most calls that block it end sooner."""
 
 _ANSWERS_WITHIN_SECONDS = 1.0
 _SURELY_ANSWERS_WITHIN_SECONDS = 0.2
 _RELEASE_LIMIT_SECONDS = 0.3
 _MOST_BLOCKED_LOOPS = 4
-"""Each is a thread that never ends. Beyond this number `/-/healthy` keeps failing, and a supervisor can restart."""
+"""Each replaced loop leaves a thread that never ends. Beyond this number `/-/healthy` keeps failing, so that a
+supervisor can restart the exporter."""
 
 
 class Work(Protocol):

@@ -1,4 +1,4 @@
-"""What the checks of one batch share, opened before they start and closed when they have ended."""
+"""The network, HTTP state and executors of one batch: opened before its checks start, closed after they have ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class OpenedForBatch:
 
     Attributes:
         network: Connects the checks to their targets.
-        http: What they share for HTTP, with its counters.
+        http: The HTTP connections and counters of the batch.
         client: The HTTP client; None when no type in the batch needs one.
         executors: The executors, created on first use.
     """
@@ -30,8 +30,8 @@ class OpenedForBatch:
 
         Args:
             registry: The check types.
-            http: What all batches share to reach their targets.
-            pacer: Holds back what the event loop has no time for.
+            http: The network and the HTTP state that all batches share.
+            pacer: Holds back starts and handshakes while the event loop is busy.
             needs_http_client: Whether a type in the batch needs the HTTP client.
         """
         self.network = http.network.for_batch(pacer)
@@ -42,7 +42,7 @@ class OpenedForBatch:
         )
 
     async def aclose(self, closings: Closings) -> None:
-        """Close everything, even what fails to close; `closings` records how that went."""
+        """Close everything, even after failures to close; `closings` records the outcomes."""
         await self.executors.aclose_all(closings=closings)
         if self.client is not None:
             await closings.close("http_client", self.client)

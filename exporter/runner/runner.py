@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.http.shared import HttpShared
 from exporter.model import Check, Reason
 from exporter.quantities import counted
-from exporter.runner.batch import BatchRun, Shared
+from exporter.runner.batch import BatchRun, SharedByBatches
 from exporter.runner.completion import Completion
 from exporter.runner.execution import LOOP_BROKE
 from exporter.runner.fan_out import ResultSink
@@ -97,7 +97,7 @@ class AsyncCheckRunner:
             registry: The check types; the built-in ones by default.
             buffer_size: Results that may wait in the stream. Any size from 0 is correct; small ones hold checks back.
             cleanup_limit_seconds: Time allowed for closing the executors, and then the client.
-            network: What batches share to reach their targets.
+            network: The network that all batches share.
             blocked_limit_seconds: How long the event loop may be blocked before later batches get a new one.
         """
         if buffer_size < 0:
@@ -108,7 +108,7 @@ class AsyncCheckRunner:
         self._stuck = StuckChecks(self.registry.check_threads)
         self._blocked_limit_seconds = blocked_limit_seconds
         self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
-        self._shared = Shared(
+        self._shared = SharedByBatches(
             registry=self.registry,
             http=HttpShared(network),
             stuck=self._stuck,
@@ -159,7 +159,7 @@ class AsyncCheckRunner:
             result_received: Called with one result at a time, in a worker thread. An exception it raises ends the
                 batch and is raised here after everything has been closed.
             budget_seconds: Time for all checks; those not done by then get a result with reason `deadline`.
-            given_up: Once it is done, the batch is ended, and checks without a result get a substitute.
+            given_up: When this future completes, the batch ends, and checks without a result get a substitute.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been started.

@@ -4,7 +4,7 @@ A batch costs a thread, a network, and hops between threads whose Python code ca
 than most checks. A check that runs here costs a task. It shares the loop with its caller, so the only types that run
 here are built-in ones, which never block a loop.
 
-Checks that run at the same time share what those of a batch share: lookups, executors and the pace of their starts.
+Checks that run at the same time share lookups, executors and the pace of starts, as the checks of a batch do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.net import Network
 
 _LONGEST_SHARING_SECONDS = 1.0
-"""What checks share is replaced after this time, so that a lookup or a file of certificates is never much older."""
+"""Shared state is replaced after this time, so that no lookup or certificate file is used for much longer."""
 
 _CLEANUP_LIMIT_SECONDS = 0.25
 
@@ -43,7 +43,7 @@ class SingleCheckRunner:
         self._registry = ExecutorRegistry.with_builtins()
         self._http = HttpShared(network)
         self._workload = Workload()
-        self._shared: _Shared | None = None
+        self._shared: _SharedByRuns | None = None
         self._closings: set[asyncio.Task[None]] = set()
 
     async def run(self, check: Check, budget_seconds: float) -> Result:
@@ -66,17 +66,17 @@ class SingleCheckRunner:
                 execution.given_up = True
                 task.cancel()
 
-    def _join(self) -> _Shared:
-        """Return what the checks that run now share."""
+    def _join(self) -> _SharedByRuns:
+        """Count one more running check, and return the state that it shares with the others."""
         shared = self._shared
         if shared is None or perf_counter() - shared.began > _LONGEST_SHARING_SECONDS:
-            shared = self._shared = _Shared(self._registry, self._http, self._workload)
+            shared = self._shared = _SharedByRuns(self._registry, self._http, self._workload)
         shared.running += 1
         shared.checks += 1
         return shared
 
-    def _leave(self, shared: _Shared) -> None:
-        """Close what was shared when the last check has ended."""
+    def _leave(self, shared: _SharedByRuns) -> None:
+        """Count one check less; close the shared state when the last one has ended."""
         shared.running -= 1
         if shared.running:
             return
@@ -87,7 +87,7 @@ class SingleCheckRunner:
         closing.add_done_callback(self._closings.discard)
 
 
-async def _execute(execution: Execution, shared: _Shared, outcome: asyncio.Future[Result]) -> None:
+async def _execute(execution: Execution, shared: _SharedByRuns, outcome: asyncio.Future[Result]) -> None:
     try:
         await shared.refresh()
         await shared.pacer.wait_for_turn()
@@ -96,15 +96,15 @@ async def _execute(execution: Execution, shared: _Shared, outcome: asyncio.Futur
         outcome.cancel()  # unless it has a result
 
 
-class _Shared:
-    """What checks share that run at the same time.
+class _SharedByRuns:
+    """The state that checks share while they run at the same time.
 
     Attributes:
         began: `perf_counter()` when it was created.
         running: Checks that have not ended.
         checks: Checks so far.
         pacer: Holds back their starts.
-        opened: What was opened for them.
+        opened: The network, HTTP state and executors.
     """
 
     def __init__(self, registry: ExecutorRegistry, http: HttpShared, workload: Workload) -> None:
@@ -118,13 +118,13 @@ class _Shared:
         self._busy_before = thread_time()
 
     async def refresh(self) -> None:
-        """Read the files again that checks share, if that has not begun yet."""
+        """Reread the shared files, such as certificates, unless that has already begun."""
         if not self._is_refreshed:
             self._is_refreshed = True
             await self.opened.network.refresh()
 
     async def close(self) -> None:
-        """Close what was opened for them."""
+        """Close the network, HTTP state and executors."""
         await self.opened.aclose(Closings(_CLEANUP_LIMIT_SECONDS))
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
 

@@ -18,10 +18,10 @@ class StuckChecks:
     """The checks that ignored their cancellation; lives as long as the runner, shared by threads."""
 
     def __init__(self, threads: CheckThreads) -> None:
-        """Remember no check yet.
+        """Start without stuck checks.
 
         Args:
-            threads: Know the checks of blocking types that are stuck.
+            threads: The threads of blocking types; they track their own stuck checks.
         """
         self._threads = threads
         self._executions: dict[str, Execution] = {}

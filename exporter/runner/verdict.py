@@ -21,16 +21,13 @@ if TYPE_CHECKING:
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
 _EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
-"""Reasons of subjects that say what kind of answer it was; on an error page no other expectation can hold."""
+"""Reasons that classify the whole answer: on an error page, no other expectation can hold."""
 
 _WORSE = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
 
 
 class Verdict(NamedTuple):
-    """What one attempt came to; the runner makes a Result of the last one.
-
-    Attributes: as those of `Result`.
-    """
+    """The outcome of one attempt, with the attributes of `Result`; the runner builds the result from the last one."""
 
     status: ResultStatus
     reason: Reason | None
@@ -72,7 +69,7 @@ def judge(
     if weightiest is not None:
         status = _VERDICTS[weightiest.expectation.severity]
         reason = weightiest.reason or weightiest.expectation.subject.reason
-        detail = weightiest.detail or _told(weightiest)
+        detail = weightiest.detail or _missed_text(weightiest)
     return Verdict(
         status,
         None if status is ResultStatus.OK else reason,
@@ -85,29 +82,29 @@ def judge(
 
 
 def _weight(outcome: ExpectationOutcome) -> tuple[int, bool]:
-    """Return how much a missed expectation counts for the verdict; of equal ones the first is reported."""
+    """Return the rank of a missed expectation; the highest is reported, the first of equals."""
     expectation = outcome.expectation
     explains = expectation.is_default or expectation.subject.reason in _EXPLAINING
     return _WORSE[_VERDICTS[expectation.severity]], explains
 
 
-def _told(outcome: ExpectationOutcome) -> str:
+def _missed_text(outcome: ExpectationOutcome) -> str:
     if not outcome.evaluated:
         because = f" ({outcome.observed})" if outcome.observed else ""
-        return f"expected {outcome.expectation.label}, which could not be looked at{because}"
+        return f"expected {outcome.expectation.label}, which could not be judged{because}"
     return f"expected {outcome.expectation.label}, observed {outcome.observed or 'nothing'}"
 
 
 def broken_off(
     check: Check, attempt: Attempt, reason: Reason, detail: str, conclude: Conclude | None = None
 ) -> Verdict:
-    """Return the verdict on an attempt that gave no sound answer; what it measured and observed still counts.
+    """Return the verdict on an attempt without a valid answer; its measurements and observations still count.
 
     Args:
         check: The check.
         attempt: What was measured, observed and logged so far.
         reason: Why there is no answer.
-        detail: The same for people.
+        detail: Why, as a sentence for people.
         conclude: Measures and logs what follows from the outcomes; None for nothing.
     """
     outcomes = evaluate(check.expectations, attempt.observed)

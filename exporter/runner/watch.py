@@ -1,4 +1,4 @@
-"""Watches the event loop of a batch that takes long: finds the check that blocks it, and logs it."""
+"""Watches the event loop during a batch, and finds and logs the check that blocks it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 _SILENT_SECONDS = 0.1
-"""A loop that is late by this much is looked at: durations of all checks are wrong by as much."""
+"""A loop that is late by this much is examined, because the durations of all checks are wrong by as much."""
 
 _AGAIN_SECONDS = 0.02
-"""Many short steps can make a loop late too; only a check that still runs after this long is to blame."""
+"""Many short steps can make a loop late, too; a check is to blame only if it is still on the stack after this time."""
 
 
 class Blocker(NamedTuple):
@@ -92,7 +92,7 @@ class LoopWatch:
         if self._blocker is not None:
             if pulse.last_beat == self._since:
                 return
-            self._tell(self._blocker)
+            self._log_blocker(self._blocker)
             self._blocker = None
         if pulse.loop is None or pulse.silent_seconds() < _SILENT_SECONDS:
             return
@@ -104,7 +104,7 @@ class LoopWatch:
         if after is not None and after.execution is before.execution and pulse.last_beat == since:
             self._blocker, self._since = after, since
 
-    def _tell(self, blocker: Blocker) -> None:
+    def _log_blocker(self, blocker: Blocker) -> None:
         check = blocker.execution.check
         logger.warning(
             "the check type %s blocked the event loop for %.1f s, in the check %s at %s",

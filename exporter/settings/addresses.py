@@ -1,4 +1,4 @@
-"""Parses addresses: hosts, IP addresses, ports and resolvers; a URL where none fits is rejected with what to write."""
+"""Parses addresses: hosts, IP addresses, ports and resolvers. The message for a misplaced URL says what to write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extras: parts of the installation that only some settings need."""
+"""Extras: optional dependencies that some settings need."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from importlib import import_module
 
 
 def require_extra(subject: str, extra: str, module: str) -> None:
-    """Refuse settings for which an extra is missing.
+    """Reject settings whose extra is not installed.
 
     Args:
-        subject: What needs it, as the beginning of a sentence about a check, such as `has http3`.
+        subject: What needs the extra, as the beginning of a sentence about a check, such as `has http3`.
         extra: The name of the extra.
-        module: A module that the extra brings.
+        module: A module that the extra installs.
 
     Raises:
         ValueError: When the module cannot be imported; the message says what to install.
@@ -19,4 +19,6 @@ def require_extra(subject: str, extra: str, module: str) -> None:
     try:
         import_module(module)
     except ImportError as error:
-        raise ValueError(f"{subject}, which needs more: pip install 'nyxmon-exporter[{extra}]' ({error})") from error
+        raise ValueError(
+            f"{subject}, which needs an extra: pip install 'nyxmon-exporter[{extra}]' ({error})"
+        ) from error

@@ -95,9 +95,9 @@ ReadableFile = Annotated[str, FileReference()]
 
 @dataclass(frozen=True, slots=True)
 class CaptureReferences:
-    """Marks a field whose text may refer to what an earlier match captured, as `${1}` or `${name}`.
+    """Marks a field whose text may refer to groups of an earlier match, as `${1}` or `${name}`.
 
-    A configuration leaves such references, and the escape `$${`, as they are written; the field's type reads them.
+    The configuration leaves such references, and the escape `$${`, as written; the field's type interprets them.
     """
 
 

@@ -68,14 +68,14 @@ class NetworkSettings(CheckSettings):
     source_ip: Ip | None = Field(default=None, description="Local address to connect from")
     resolver: Resolver | None = Field(
         default=None,
-        description="DNS server (IP or IP:port) asked for the target's name instead of the system's; or `system`, "
-        "to have the system look it up",
+        description="DNS server (IP or IP:port) that resolves the target's name, instead of the system's; or `system`, "
+        "for the system's resolver",
     )
     connect_to: IpPort | None = Field(
         default=None, description="Address (IP or IP:port) to connect to instead of the resolved one; names stay"
     )
     connect_timeout_seconds: PositiveDuration | None = Field(
-        default=None, alias="connect_timeout", description="Bound of establishing the connection alone"
+        default=None, alias="connect_timeout", description="Time limit of establishing the connection alone"
     )
 
 
@@ -84,7 +84,7 @@ class TlsSettings(CheckSettings):
 
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options")
     tls_timeout_seconds: PositiveDuration | None = Field(
-        default=None, alias="tls_timeout", description="Bound of the TLS handshake alone"
+        default=None, alias="tls_timeout", description="Time limit of the TLS handshake alone"
     )
 
 

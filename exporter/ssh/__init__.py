@@ -1,1 +1,1 @@
-"""SSH without authentication: what a server says first, the algorithms it offers, and its host key."""
+"""SSH without authentication: a server's identification, the algorithms it offers, and its host key."""

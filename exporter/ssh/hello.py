@@ -1,4 +1,4 @@
-"""What an SSH server says before anything is encrypted: its identification and the algorithms it offers.
+"""Reads what an SSH server sends before encryption starts: its identification and the algorithms it offers.
 
 Sources: RFC 4253 sections 4.2 (identification), 6 (packets) and 7.1 (key exchange initialization). Does no I/O.
 """

@@ -1,7 +1,7 @@
 """Exchange keys with an SSH server and return its host key; needs the extra `ssh`.
 
-asyncssh does the exchange over the stream that is given, and verifies that the server has the key's private part. It
-reads no file of the user who runs the exporter, and never authenticates.
+asyncssh performs the exchange over an existing stream, and verifies that the server has the private key. It reads no
+files of the user who runs the exporter, and never authenticates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _KEY_EXCHANGES = (
 
 
 class HostKey(NamedTuple):
-    """A host key whose private part the server has: its algorithm and its fingerprint."""
+    """The algorithm and fingerprint of a host key; the server has proved that it has the private key."""
 
     algorithm: str
     fingerprint: str
@@ -118,7 +118,7 @@ async def exchange_keys(
 
     Args:
         stream: The connection; the caller closes it.
-        hello: What the server has said first; it is also given what is received here.
+        hello: The parser of what the server sends first; also fed with the data received here.
         received: Everything that the server has sent so far.
         key_types: Types of host keys to accept, preferred ones first.
 
@@ -173,7 +173,7 @@ def _options() -> asyncssh.SSHClientConnectionOptions:
             x509_trusted_certs=None,
             x509_trusted_cert_paths=None,
         )
-    except (ValueError, OSError) as error:  # asyncssh asks for the name of the local user
+    except (ValueError, OSError) as error:  # asyncssh looks up the name of the local user
         raise CheckFailed(Reason.LOCAL, "asyncssh needs a user name on this host; set LOGNAME") from error
 
 

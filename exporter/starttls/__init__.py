@@ -1,4 +1,4 @@
-"""How each protocol changes to TLS on a plain connection: one script each, without input and output."""
+"""How each protocol switches a plain connection to TLS: one script each. Does no I/O."""
 
 from __future__ import annotations
 

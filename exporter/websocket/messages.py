@@ -38,9 +38,9 @@ class MessageReader:
     """The state of one open connection; lives as long as it.
 
     Attributes:
-        messages: Complete messages that nobody has taken yet, text or bytes.
+        messages: Complete messages not yet taken by the caller, text or bytes.
         closing: How the server closed; None before it has.
-        outgoing: What is to be sent to the server; emptied by the caller.
+        outgoing: Bytes to send to the server; the caller empties it.
         pongs: Payloads of the pongs received so far, the last few of them.
     """
 

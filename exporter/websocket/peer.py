@@ -79,7 +79,7 @@ class WebSocketPeer:
                 )
 
     async def close(self, *, closes_first: bool = True, awaits_close: bool = False) -> None:
-        """Close the connection, and ignore what the server still says.
+        """Close the connection, and ignore anything that the server still sends.
 
         Args:
             closes_first: Whether to begin the closing handshake.

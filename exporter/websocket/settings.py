@@ -81,13 +81,13 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
     @model_validator(mode="after")
     def _check_dialogue(self) -> Self:
         if any(step.starttls for step in self.dialogue):
-            raise ValueError("has starttls in dialogue, but messages cannot change to TLS; write wss://")
+            raise ValueError("has starttls in dialogue, but WebSocket messages cannot switch to TLS; write wss://")
         if taken := set(STANDING_PHASES) & set(self.step_names):
             raise ValueError(f"has a step named {min(taken)} in dialogue, which is the name of another phase")
         return self
 
     @model_validator(mode="after")
-    def _check_that_the_extra_is_there(self) -> Self:
+    def _require_extra(self) -> Self:
         require_extra("is of type websocket", "websocket", "wsproto.frame_protocol")
         return self
 
@@ -111,7 +111,7 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
 
 
 class WebSocketTarget(NamedTuple):
-    """Where a check connects to and what it requests there."""
+    """The parts of a WebSocket URL that a check needs."""
 
     host: str
     port: int

@@ -36,7 +36,7 @@ def domain() -> list[Builder[Panel]]:
         ),
         states(
             "Registry",
-            "When the domain was registered, and when a server refused to answer because it is asked too often.",
+            "When the domain was registered, and when a server refused to answer because it is queried too often.",
             [
                 Query(lowest_missing_none("probe_domain_registered"), "registered"),
                 Query(highest("probe_domain_rate_limited"), "rate limit"),

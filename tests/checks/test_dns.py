@@ -229,7 +229,7 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("tcp-long-lie.test", Reason.PROTOCOL, "the server announced an answer of 151 octets and closed after 51"),
         ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"),
         ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is not an answer: it is shorter than a header"),
-        ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is not an answer: its id is another"),
+        ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is not an answer: its id is a different one"),
         (
             "stray.test",
             Reason.EXPECTATION,
@@ -259,9 +259,9 @@ def test_forgeries_are_logged(run: Callable[..., Result]) -> None:
     """The log lists each datagram that was ignored, and why."""
     whys = [line.fields["why"] for line in run("spoofed.test").log if line.message == "ignored a datagram"]
     assert whys == [
-        "its id is another",
-        "its question is another",
-        "its question is another",
+        "its id is a different one",
+        "its question is a different one",
+        "its question is a different one",
         "it is a query",
         "it is shorter than a header",
     ]
@@ -435,7 +435,7 @@ def system_of(tmp_path: Path, *servers: str) -> Network:
     """A network whose system names these servers."""
     resolv_conf = tmp_path / "resolv.conf"
     resolv_conf.write_text("".join(f"nameserver {server}\n" for server in servers), encoding="utf-8")
-    return Network(system_names=SystemFiles(resolv_conf=str(resolv_conf)))
+    return Network(system_files=SystemFiles(resolv_conf=str(resolv_conf)))
 
 
 @pytest.fixture
@@ -512,7 +512,7 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
         ("a..test", {}, "is not a host name: it has an empty label"),
         ("x" * 64 + ".test", {}, f"is not a host name: its label {'x' * 20}… has 64 characters, and 63 are allowed"),
         ("a." * 127 + "test", {}, "is not a host name: it has 258 characters, and 253 are allowed"),
-        ("a\\300.test", {}, "is not a name that can be asked for (BadEscape)"),
+        ("a\\300.test", {}, "is not a name that can be queried (BadEscape)"),
         ("https://www.example/path?a=b", {}, "is a URL; write www.example"),
         ("http://me:secret@www.example:8080", {}, "is a URL; write www.example"),
         ("dns://1.1.1.1", {}, "is a URL; the target is the name asked for, and the server goes to `server`"),
@@ -523,7 +523,7 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
             "is a URL; the target is the name asked for, and the server goes to `server`",
         ),
         ("http://www.example/@me:1", {}, "is a URL; write www.example"),
-        ("fe80::1%eth0", {"record_type": "PTR"}, "has a zone, which DNS knows nothing of"),
+        ("fe80::1%eth0", {"record_type": "PTR"}, "has a zone, which DNS does not know"),
         ("https:///", {}, "is a URL; the target is the name asked for, and the server goes to `server`"),
         ("www.example:53", {}, "has a port; write www.example, and the port belongs in `server`"),
         ("www.example:", {}, "has a port; write www.example, and the port belongs in `server`"),
@@ -537,10 +537,10 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
             {"record_type": "PTR"},
             "is the address of a server, which goes to `server`; the target is the name asked for",
         ),
-        (" www.example", {}, "contains a blank; write www.example"),
-        ("www.example\t", {}, "contains a blank; write www.example"),
-        ("www example", {}, "contains a blank"),
-        ("www.example\u00a0", {}, "contains a blank; write www.example"),
+        (" www.example", {}, "contains whitespace; write www.example"),
+        ("www.example\t", {}, "contains whitespace; write www.example"),
+        ("www example", {}, "contains whitespace"),
+        ("www.example\u00a0", {}, "contains whitespace; write www.example"),
         ("www.example/path", {}, "has a path; write www.example"),
         ("/etc/hosts", {}, "is a path, not a name"),
         ("hostmaster@mail.example", {}, "is a mail address; write mail.example"),
@@ -695,7 +695,7 @@ def test_only_what_repeats_the_question_answers_it() -> None:
     asked = question_for("WWW.test", "A")
     assert asked.wire.lower() == query.to_wire()[2:]
     assert why_no_answer(wire, b"\x01\x02", asked) == ""
-    assert why_no_answer(wire, b"\x01\x03", asked) == "its id is another"
+    assert why_no_answer(wire, b"\x01\x03", asked) == "its id is a different one"
     assert why_no_answer(query.to_wire(), b"\x01\x02", asked) == "it is a query"
     assert why_no_answer(wire[:2] + b"\xac" + wire[3:], b"\x01\x02", asked) == "it answers another kind of request"
-    assert why_no_answer(wire.replace(b"www", b"wwx"), b"\x01\x02", asked) == "its question is another"
+    assert why_no_answer(wire.replace(b"www", b"wwx"), b"\x01\x02", asked) == "its question is a different one"

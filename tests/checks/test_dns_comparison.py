@@ -220,7 +220,7 @@ def test_serial_numbers_wrap(serial: int, other: int, behind: int) -> None:
         ("compare: ['https://ns2.example']", "write ns2.example and transport: https"),
         ("compare: [{server: ns2.example, source_ip: here}]", "compare[0].source_ip"),
         (f"compare: [{', '.join(f'ns{n}.example' for n in range(16))}]", "compare"),
-        ("compare: [{transport: quic}], happy_eyeballs: true", "QUIC is asked for at one address"),
+        ("compare: [{transport: quic}], happy_eyeballs: true", "QUIC connects to one address"),
         ("expect: [{agreement: true}]", "can never be met without compare"),
         ("compare: [ns2.example], expect: [{serial_difference: 0}]", "answers of type A are not known by a serial"),
     ],

@@ -167,7 +167,7 @@ def test_a_server_that_is_asked_too_often_says_so(value: str, run: Callable[...,
     """Status 429 has a metric, and its Retry-After is in the detail."""
     result = by_rdap(run, {PATH: respond(429, b"", [("Retry-After", value)])})
     assert result.reason is Reason.STATUS
-    assert "is asked too often (status 429) and asks to wait " in result.detail
+    assert "is queried too often (status 429) and asks to wait " in result.detail
     assert facts_in(result) == {"probe_domain_rate_limited": 1}
     limited = by_whois(run, whois("Your IP address exceeded the maximum number of queries.\r\n"))
     assert (limited.reason, facts_in(limited)) == (Reason.PROTOCOL, {"probe_domain_rate_limited": 1})

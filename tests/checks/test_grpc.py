@@ -305,7 +305,7 @@ def test_the_call_goes_through_a_proxy(run: Callable[..., Result]) -> None:
         ("target: 'ftp://a.test'", "has the scheme 'ftp'; write host:port, or http:// or https:// before it"),
         ("target: a.test, expect: [{grpc_status: FINE}]", "is not a gRPC status; there are OK, CANCELLED"),
         ("target: a.test, expect: [{serving_status: UP}]", "is not a serving status; there are UNKNOWN, SERVING"),
-        ("target: a.test, metadata: {grpc-x: y}", "is a name that gRPC uses itself; leave it out"),
+        ("target: a.test, metadata: {grpc-x: y}", "is a name that gRPC reserves; leave it out"),
         ("target: a.test, service: 'a\tb'", "contains a control character"),
     ],
 )

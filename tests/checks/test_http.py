@@ -234,7 +234,7 @@ def test_everything_about_an_answer_can_be_expected(
             encoded("gzip", gzipped(b"hello")[:-4]),
             "",
             Reason.DECODE,
-            "the body cannot be undone as gzip: it ends too early",
+            "the body cannot be decoded as gzip: it ends too early",
         ),
         (hold(), "", Reason.TIMEOUT, "not done within the timeout of 600 ms, in the phase processing"),
         (
@@ -670,19 +670,19 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("method: 'G T'", 'method: "G T" is not a method that a URL can be asked with, such as GET, HEAD or POST'),
+        ("method: 'G T'", 'method: "G T" is not a supported request method, such as GET, HEAD or POST'),
         (
             "method: CONNECT",
-            'method: "CONNECT" is not a method that a URL can be asked with, such as GET, HEAD or POST',
+            'method: "CONNECT" is not a supported request method, such as GET, HEAD or POST',
         ),
-        ("headers: {'a b': x}", 'headers.a b: "a b" is not a name of a header'),
+        ("headers: {'a b': x}", 'headers.a b: "a b" is not a valid header name'),
         (
             "headers: {Content-Length: '1'}",
             'headers.Content-Length: "Content-Length" is a header that follows from the body; leave it out',
         ),
         ('headers: {X: "a\\r\\nb"}', 'headers.X: "a\\r\\nb" contains a control character'),
         ("headers: {X: a, x: b}", ": has the header x more than once"),
-        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is not a host name: it contains a blank"),
+        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is not a host name: it contains whitespace"),
         ("body: a, json: 1", ": has body and json; a request has one body"),
         (
             "bearer_token: a, headers: {authorization: b}",

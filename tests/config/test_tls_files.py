@@ -129,7 +129,12 @@ def test_says_what_a_file_of_authorities_holds_instead(
         ("chain", "public", "key_file", "it holds no key, but a public key"),
         ("chain", "DER key", "key_file", f"it holds a key {IN_DER} pkey -inform DER"),
         ("chain", "DER", "key_file", "it holds no key in PEM form, but a certificate in DER form"),
-        ("chain", "locked", "key_file", "its key needs a password, and none can be given; write it without one"),
+        (
+            "chain",
+            "locked",
+            "key_file",
+            "its key is encrypted, which is not supported; store it without a password",
+        ),
         ("chain", "half key", "key_file", "it holds a key in PEM form that is cut off or damaged"),
         ("chain", "OpenSSH", "key_file", "it holds no key, but a key of OpenSSH"),
         ("chain", "text", "key_file", "it holds no key in PEM form"),

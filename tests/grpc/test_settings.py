@@ -55,8 +55,8 @@ def test_metadata_becomes_header_fields() -> None:
 @pytest.mark.parametrize(
     ("metadata", "why"),
     [
-        ({"grpc-timeout": "1S"}, "is a name that gRPC uses itself; leave it out"),
-        ({"Content-Type": "text/html"}, "is a name that gRPC uses itself; leave it out"),
+        ({"grpc-timeout": "1S"}, "is a name that gRPC reserves; leave it out"),
+        ({"Content-Type": "text/html"}, "is a name that gRPC reserves; leave it out"),
         ({":path": "/"}, "is not a name of metadata, which has letters, digits, _, - and ."),
         ({"x": "a\nb"}, "contains a control character"),
         ({"x": "\u00fc"}, "has a value of x that is not ASCII; name it x-bin and write base64"),

@@ -83,9 +83,9 @@ ODD: dict[str, tuple[bytes, tuple[str, ...]]] = {
     ),
     "a space before the colon of a length": (
         OK + b"Content-Length : 2\r\n\r\nhi",
-        ("blank before the colon of Content-Length",),
+        ("whitespace before the colon of Content-Length",),
     ),
-    "a tab before a colon": (OK + b"X\t: a\r\n" + SHORT, ("blank before the colon of X",)),
+    "a tab before a colon": (OK + b"X\t: a\r\n" + SHORT, ("whitespace before the colon of X",)),
     "a folded header": (OK + b"X: a\r\n b\r\n" + SHORT, ("folded value in X",)),
     "a header folded twice, by a tab too": (OK + b"X: a\r\n\tb\r\n  c\r\n" + SHORT, ("folded value in X",)),
     "a header that begins on its second line": (OK + b"X:\r\n a\r\n" + SHORT, ("folded value in X",)),
@@ -127,8 +127,8 @@ ODD: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "HTTP/2.0 in a status line": (b"HTTP/2.0 200 OK\r\n" + SHORT, ("HTTP/2.0 in the status line",)),
     "HTTP/2 in a status line": (b"HTTP/2 200 OK\r\n" + SHORT, ("HTTP/2 in the status line",)),
     "a status line in lower case": (b"http/1.1 200 ok\r\n" + SHORT, ("http instead of HTTP in the status line",)),
-    "two spaces before the status": (b"HTTP/1.1  200 OK\r\n" + SHORT, ("blanks in the status line",)),
-    "a tab after the status": (b"HTTP/1.1 200\tOK\r\n" + SHORT, ("blanks in the status line",)),
+    "two spaces before the status": (b"HTTP/1.1  200 OK\r\n" + SHORT, ("extra whitespace in the status line",)),
+    "a tab after the status": (b"HTTP/1.1 200\tOK\r\n" + SHORT, ("extra whitespace in the status line",)),
     "chunks in HTTP/1.0": (
         b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
         ("chunked, in HTTP/1.0",),
@@ -136,15 +136,18 @@ ODD: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "chunks with bare line feeds": (CHUNKED + b"2\nhi\n0\n\n", ("bare LF",)),
     "a bare line feed after the size of a chunk": (CHUNKED + b"2\nhi\r\n0\r\n\r\n", ("bare LF",)),
     "a bare line feed after the last chunk": (CHUNKED + b"2\r\nhi\r\n0\n\r\n", ("bare LF",)),
-    "spaces after the sizes of chunks": (CHUNKED + b"2  \r\nhi\r\n0 \r\n\r\n", ("blanks after the size of a chunk",)),
-    "a tab after the size of a chunk": (CHUNKED + b"2\t\r\nhi\r\n0\r\n\r\n", ("blanks after the size of a chunk",)),
+    "spaces after the sizes of chunks": (
+        CHUNKED + b"2  \r\nhi\r\n0 \r\n\r\n",
+        ("whitespace after a chunk size",),
+    ),
+    "a tab after the size of a chunk": (CHUNKED + b"2\t\r\nhi\r\n0\r\n\r\n", ("whitespace after a chunk size",)),
     "a space in the extension of a chunk": (CHUNKED + b"2; a=b\r\nhi\r\n0\r\n\r\n", ("chunk extension '; a=b'",)),
     "a chunk extension that is none": (CHUNKED + b"2;@(:\r\nhi\r\n0\r\n\r\n", ("chunk extension ';@(:'",)),
     "a folded trailer": (CHUNKED + b"2\r\nhi\r\n0\r\nX: a\r\n b\r\n\r\n", ("folded value in X",)),
     "a control character in a trailer": (CHUNKED + b"2\r\nhi\r\n0\r\nX: a\x01\r\n\r\n", ("control character in X",)),
     "a space before the colon of a trailer": (
         CHUNKED + b"2\r\nhi\r\n0\r\nX : a\r\n\r\n",
-        ("blank before the colon of X",),
+        ("whitespace before the colon of X",),
     ),
     "an informational response that closes": (
         b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n" + OK + SHORT,
@@ -255,24 +258,24 @@ UNUSUAL: dict[str, tuple[bytes, tuple[int, str, bytes]]] = {
 """Unusual, and well-formed all the same."""
 
 HTTP2_ODD: dict[str, tuple[bytes, tuple[str, ...]]] = {
-    "blanks before a value": (head(fields=[("x", " a")]) + data(b"hi"), ("blanks around the value of x",)),
+    "blanks before a value": (head(fields=[("x", " a")]) + data(b"hi"), ("whitespace around the value of x",)),
     "blanks after a value": (
         head(fields=[("location", "/final  ")]) + data(b"hi"),
-        ("blanks around the value of location",),
+        ("whitespace around the value of location",),
     ),
-    "tabs around a value": (head(fields=[("x", "\ta\t")]) + data(b"hi"), ("blanks around the value of x",)),
-    "nothing but a blank": (head(fields=[("x", " ")]) + data(b"hi"), ("blanks around the value of x",)),
+    "tabs around a value": (head(fields=[("x", "\ta\t")]) + data(b"hi"), ("whitespace around the value of x",)),
+    "nothing but a blank": (head(fields=[("x", " ")]) + data(b"hi"), ("whitespace around the value of x",)),
     "a blank after a length": (
         head(fields=[("content-length", "2 ")]) + data(b"hi"),
-        ("blanks around the value of content-length",),
+        ("whitespace around the value of content-length",),
     ),
     "a blank in an informational response": (
         head("103", [("link", " a")]) + head() + data(b"hi"),
-        ("blanks around the value of link",),
+        ("whitespace around the value of link",),
     ),
     "a blank in the trailers": (
         head() + data(b"hi", end=False) + trailers([("x", "a ")]),
-        ("blanks around the value of x",),
+        ("whitespace around the value of x",),
     ),
 }
 """The same over HTTP/2."""

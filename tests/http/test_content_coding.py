@@ -81,7 +81,7 @@ def test_truncated_bodies_are_refused(coding: str) -> None:
     name = {"x-gzip": "gzip"}.get(coding, coding.lower())
     assert failure_of(coding, data[:-3]) == (
         Reason.DECODE,
-        f"the body cannot be undone as {name}: it ends too early",
+        f"the body cannot be decoded as {name}: it ends too early",
     )
 
 
@@ -90,7 +90,7 @@ def test_corrupt_bodies_are_refused(coding: str) -> None:
     """A body in another coding is rejected."""
     assert failure_of(coding, b"\xff\xffno such thing" * 10) == (
         Reason.DECODE,
-        f"the body cannot be undone as {coding}: it is corrupt",
+        f"the body cannot be decoded as {coding}: it is corrupt",
     )
 
 
@@ -113,7 +113,7 @@ def test_gzip_members_are_counted() -> None:
     started = time.thread_time()
     assert failure_of("gzip", gzip.compress(b"") * 500_000) == (
         Reason.DECODE,
-        "the body cannot be undone as gzip: data follows its end",
+        "the body cannot be decoded as gzip: data follows its end",
     )
     assert time.thread_time() - started < 0.5
 
@@ -121,8 +121,8 @@ def test_gzip_members_are_counted() -> None:
 def test_one_coding_is_enough() -> None:
     """Stacked codings and unknown ones are rejected; no coding and `identity` need no decoder."""
     for listed, detail in (
-        (["gzip, br"], "the body has 2 content codings; at most one is undone"),
-        (["gzip", "gzip"], "the body has 2 content codings; at most one is undone"),
+        (["gzip, br"], "the body has 2 content codings; at most one is supported"),
+        (["gzip", "gzip"], "the body has 2 content codings; at most one is supported"),
         (["compress"], "the body has the unknown content coding 'compress'"),
     ):
         with pytest.raises(CheckFailed) as raised:

@@ -212,7 +212,7 @@ async def test_a_server_without_room_for_requests_is_waited_for(ca: trustme.CA, 
     attempt = begin_attempt()
     with run_http2_server(ca, settings(MAX_CONCURRENT_STREAMS=0)) as server, pytest.raises(TimeoutError):
         await ask(f"https://{server.target}/", ca_file, patience_seconds=1.5)
-    assert "the server admits no requests" in attempt.log[-1].message
+    assert "the server accepts no requests" in attempt.log[-1].message
     assert attempt.timeout_reason is Reason.TIMEOUT
 
 

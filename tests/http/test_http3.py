@@ -114,10 +114,13 @@ async def test_an_answer_is_taken_however_it_comes(certificate: Certificate, ca_
 @pytest.mark.parametrize(
     ("steps", "oddities"),
     [
-        ([say(head("200", [("x", " up ")]), data(b"hi"))], ("blanks around the value of x",)),
-        ([say(head("200", [("content-length", "2\t")]), data(b"hi"))], ("blanks around the value of content-length",)),
-        ([say(head("103", [("link", " a")]), ANSWER)], ("blanks around the value of link",)),
-        ([say(ANSWER, fields_frame([("x", "a ")]))], ("blanks around the value of x",)),
+        ([say(head("200", [("x", " up ")]), data(b"hi"))], ("whitespace around the value of x",)),
+        (
+            [say(head("200", [("content-length", "2\t")]), data(b"hi"))],
+            ("whitespace around the value of content-length",),
+        ),
+        ([say(head("103", [("link", " a")]), ANSWER)], ("whitespace around the value of link",)),
+        ([say(ANSWER, fields_frame([("x", "a ")]))], ("whitespace around the value of x",)),
         ([say(ANSWER)], ()),
     ],
     ids=["both ends", "length", "early hints", "trailers", "none"],
@@ -252,10 +255,10 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
         "too_large: the decoded body is larger than 1048576 bytes"),
     "coding": (
         [say(head("200", [("content-encoding", "gzip")]), data(b"no gzip"))],
-        "decode: the body cannot be undone as gzip: it is corrupt"),
+        "decode: the body cannot be decoded as gzip: it is corrupt"),
     "half a coding": (
         [say(head("200", [("content-encoding", "gzip")]), data(gzip.compress(b"hi")[:-3]))],
-        "decode: the body cannot be undone as gzip: it ends too early"),
+        "decode: the body cannot be decoded as gzip: it ends too early"),
 }  # fmt: skip
 
 
@@ -307,7 +310,7 @@ async def test_a_server_without_room_for_requests_is_waited_for(certificate: Cer
     with run_http3_server(certificate, say(ANSWER), adjust=admit_no_requests) as server:
         outcome = await ask(server.url(), ca_file, enough=lambda exchange: exchange.connection.ready_at)
     assert (outcome.timed_out, server.requests) == (True, [])
-    assert outcome.attempt.log[-1].message == "the server admits no requests: its limit of streams is 0"
+    assert outcome.attempt.log[-1].message == "the server accepts no requests: its limit of streams is 0"
 
 
 def admit_no_requests(quic: QuicConnection) -> None:
@@ -322,4 +325,4 @@ async def test_an_answer_may_come_before_the_request_has_gone(certificate: Certi
     ) as server:
         outcome = await ask(server.url(), ca_file, method="POST", content=bytes(100_000))
     assert outcome.answer == (None, 200, "3", b"hi")
-    assert "the server wants no more of the request" in [line.message for line in outcome.attempt.log]
+    assert "the server stopped reading the request" in [line.message for line in outcome.attempt.log]

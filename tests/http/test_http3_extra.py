@@ -31,7 +31,7 @@ def test_it_is_asked_for_when_it_is_needed(tmp_path: Path, without_extra: dict[s
     """A configuration that uses HTTP/3 is rejected, with the command that installs the extra."""
     (tmp_path / "checks.yml").write_text(CHECK.format("https://shop.example/", "http3: true"))
     outcome = run_command("--config.check", "--config.file=checks.yml", directory=tmp_path, **without_extra)
-    needed = "has http3, which needs more: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
+    needed = "has http3, which needs an extra: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
     assert (outcome.status, outcome.stdout + outcome.stderr) == (2, f"checks.yml:1:10: checks[0]: {needed}\n")
 
 
@@ -43,7 +43,9 @@ def test_dns_over_quic_asks_for_it_too(tmp_path: Path, without_extra: dict[str, 
         f"- {{name: other, {keys}, compare: [{{transport: quic}}]}}\n"
     )
     outcome = run_command("--config.check", "--config.file=checks.yml", directory=tmp_path, **without_extra)
-    needed = "has transport: quic, which needs more: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
+    needed = (
+        "has transport: quic, which needs an extra: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
+    )
     told = f"checks.yml:2:3: checks[0]: {needed}\nchecks.yml:3:3: checks[1]: {needed}\n"
     assert (outcome.status, outcome.stdout + outcome.stderr) == (2, told)
 

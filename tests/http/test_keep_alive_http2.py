@@ -92,7 +92,7 @@ async def test_a_connection_that_carried_something_odd_is_not_kept(ca: trustme.C
     with run_http2_conversations(ca, [odd], [[head(), data(b"hi")], [head(stream=3), data(b"hi", stream=3)]]) as served:
         shared = HttpShared()
         got = [await ask(shared, f"https://{served.server.target}/", ca_file) for _ in range(3)]
-    assert [one.oddities for one in got] == [("blanks around the value of x",), (), ()]
+    assert [one.oddities for one in got] == [("whitespace around the value of x",), (), ()]
     assert counted(shared) == (2, 1)
 
 

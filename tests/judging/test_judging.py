@@ -176,7 +176,7 @@ async def test_processor_time_is_limited() -> None:
     """A pattern that would take minutes ends with reason `timeout`, after about two seconds of processor time."""
     expectations = [expect(BODY, "matches", HOPELESS), expect(BODY, "ne", "x")]
     found = failures(expectations, await look(expectations, seen(b"a" * (4 * MIB))))
-    detail = "judging the answer takes more processor time than it may (4194304 bytes)"
+    detail = "judging the answer exceeded its limit of processor time (4194304 bytes)"
     assert found == [(Reason.TIMEOUT, detail)] * 2
 
 
@@ -185,7 +185,7 @@ async def test_memory_is_limited() -> None:
     body = b"[0" + b',{"":0}' * (16 * MIB // 7) + b"]"
     expectations = [expect(BODY, "contains", "{"), in_json("$[0]", "eq", 0)]
     found = failures(expectations, await look(expectations, seen(body)))
-    assert found == [(None, ""), (Reason.TOO_LARGE, "judging json takes more memory than it may")]
+    assert found == [(None, ""), (Reason.TOO_LARGE, "judging json exceeded its limit of memory")]
 
 
 async def test_a_cancelled_question_ends_its_process() -> None:

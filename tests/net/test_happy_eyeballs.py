@@ -17,7 +17,7 @@ from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import parse_address
 from exporter.net.dns.address_queue import AddressQueue
-from exporter.net.dns.stub import Answer
+from exporter.net.dns.stub import LookupAnswer
 from exporter.net.happy_eyeballs import Race
 from exporter.net.proxy.route import ProxyRoute
 from exporter.settings import NetworkSettings, TlsConfig
@@ -78,7 +78,7 @@ class Site:
         self.attempt = begin_attempt()
         self.facts = ConnectionFacts(self.attempt)
         settings = NetworkSettings(**{"happy_eyeballs": True, "ip_protocol": "prefer_ip6", **options})
-        network, before = Network(system_names=self.place.names), attempts_at(self.port)
+        network, before = Network(system_files=self.place.names), attempts_at(self.port)
         async with serving(self.place, zone):
             try:
                 transport = await connect(network, Recorder(), (host, self.port), settings, self.facts, tls=tls)
@@ -197,10 +197,10 @@ async def test_addresses_of_the_preferred_family_may_come_shortly_later() -> Non
     four, six = parse_address("192.0.2.1"), parse_address("2001:db8::1")
     assert four is not None
     assert six is not None
-    lookups[4].set_result(Answer((four,), exists=True, seconds=0.25))
+    lookups[4].set_result(LookupAnswer((four,), exists=True, seconds=0.25))
     while candidates.next is None:  # noqa: ASYNC110 - in the passes of the loop in which it happens, and no later
         await asyncio.sleep(0)
-    lookups[6].set_result(Answer((six,), exists=True, seconds=0.5))
+    lookups[6].set_result(LookupAnswer((six,), exists=True, seconds=0.5))
     await settling
     assert list(iter(candidates.take, None)) == [six, four]
     assert (candidates.lookup_seconds, candidates.under_way) == (0.5, frozenset())
@@ -364,7 +364,7 @@ async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
     site.place.hosts.write_text("127.0.0.2 proxy.test\n127.0.0.1 proxy.test\n", encoding="utf-8")
     with run_proxy() as proxy, serve(keep_silent) as target:
         facts, route = ConnectionFacts(current_attempt()), ProxyRoute(kind="http", host="proxy.test", port=proxy.port)
-        network, settings = Network(system_names=site.place.names), NetworkSettings(happy_eyeballs=True)
+        network, settings = Network(system_files=site.place.names), NetworkSettings(happy_eyeballs=True)
         place = ("127.0.0.1", target.port)
         transport = await connect(network, Recorder(), place, settings, facts, proxy=route)
         await until(lambda: target.peers == ["127.0.0.1"])

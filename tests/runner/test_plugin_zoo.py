@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 
 
 OK = Verdict("ok")
-UNSEEN = Verdict("warning", "expectation", "expected sound ne miaow, which could not be looked at")
+UNSEEN = Verdict("warning", "expectation", "expected sound ne miaow, which could not be judged")
 
 
 def internal(detail: str) -> Verdict:

@@ -61,7 +61,7 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
         ("expect: [{status: 500}, {header: X, exists: true}]", "error", Reason.EXPECTATION,
          "expected header X exists true, observed nothing"),
         ("expect: [{status: 500}, {tls_version: TLS13}]", "error", Reason.TLS,
-         "expected tls_version eq TLS13, which could not be looked at"),
+         "expected tls_version eq TLS13, which could not be judged"),
     ],
 )  # fmt: skip
 def test_a_wrong_status_goes_before_everything_else(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.dns.stub import Answer
+from exporter.net.dns.stub import LookupAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.net.addresses import Address
 
 
-Outcome = Answer | CheckFailed
+Outcome = LookupAnswer | CheckFailed
 """The outcome of a lookup: an answer, possibly without addresses, or why it failed."""
 
 _RESOLUTION_DELAY_SECONDS = 0.05
@@ -120,7 +120,7 @@ class AddressQueue:
         """Add the results of finished lookups."""
         for lookup in ended:
             outcome = self.outcomes[self._under_way.pop(lookup)] = lookup.result()
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, LookupAnswer):
                 self.lookup_seconds = max(outcome.seconds, self.lookup_seconds or 0.0)
                 self._add(outcome.addresses)
 

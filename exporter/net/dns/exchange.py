@@ -100,7 +100,7 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     if len(wire) < HEADER_OCTETS:
         return "it is shorter than a header"
     if wire[:2] != identifier:
-        return "its id is another"
+        return "its id is a different one"
     if not wire[2] & 0x80:
         return "it is a query"
     if wire[2] & 0x78:
@@ -111,7 +111,7 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
         wire[4:6] != b"\x00\x01"
         or wire[HEADER_OCTETS : HEADER_OCTETS + len(question.section)].lower() != question.section
     ):
-        return "its question is another"
+        return "its question is a different one"
     return ""
 
 

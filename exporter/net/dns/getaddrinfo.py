@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
-from exporter.net.dns.stub import Answer, address_question
+from exporter.net.dns.stub import LookupAnswer, address_question
 from exporter.net.errors import reason_of_errno
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ResolverThreads:
         with self._lock:
             return sum(lookup.begun for lookup in self._lookups.values())
 
-    async def look_up(self, name: str, version: int) -> Answer:
+    async def look_up(self, name: str, version: int) -> LookupAnswer:
         """Ask the system for the addresses of a name; concurrent requests for the same name share a lookup.
 
         Args:
@@ -171,7 +171,7 @@ def _ask_system(name: str, version: int) -> Outcome:
             return system_failure(name, error)
     else:
         addresses = tuple(filter(None, (address_of(place) for *_, place in found)))
-    return Answer(addresses, exists, perf_counter() - started)
+    return LookupAnswer(addresses, exists, perf_counter() - started)
 
 
 def address_of(place: tuple[Any, ...]) -> Address | None:

@@ -21,7 +21,7 @@ from exporter.net.addresses import Address, parse_address
 from exporter.net.dns.address_queue import AddressQueue
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.net.dns.hosts import allowed_versions, families_text, fitting_address, resolvable_name
-from exporter.net.dns.stub import Answer, NotToldError, look_up, names_to_ask_for
+from exporter.net.dns.stub import LookupAnswer, NoServerAnsweredError, look_up, names_to_ask_for
 from exporter.net.dns.system_files import NameServer, ResolverConfig
 from exporter.net.singleflight import SingleFlight
 from exporter.settings import SYSTEM_RESOLVER, parse_host_port
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from exporter.settings import NetworkSettings
 
     Ask = Callable[[int], Coroutine[Any, Any, Outcome]]
-    Told = tuple[int, Outcome]
+    FamilyOutcome = tuple[int, Outcome]
 
 _OTHERS_SECONDS = 1.0
 """How long a check that has already failed waits for a more precise reason."""
@@ -53,7 +53,7 @@ class Resolver:
         self._system = system
         self._threads = resolver_threads or ResolverThreads()
         self._configs: SingleFlight[None, SystemConfig] = SingleFlight()
-        self._answers: SingleFlight[tuple[str, int, str | None], Answer] = SingleFlight()
+        self._answers: SingleFlight[tuple[str, int, str | None], LookupAnswer] = SingleFlight()
 
     async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, port: int = 0) -> Address:
         """Return one address to use; record it in the facts, and the time taken in any case.
@@ -61,7 +61,7 @@ class Resolver:
         Args:
             host: Name or IP address.
             settings: Address family, source address and name server.
-            facts: Those of the connection, with what it may lead to.
+            facts: The facts of the connection, including its allowed targets.
             port: The port that will be connected to, by which the address may be refused; 0 for none.
 
         Raises:
@@ -137,24 +137,24 @@ class Resolver:
             if local:
                 return AddressQueue.of(local if several else local[:1])
         config = _config(settings.resolver, system)
-        told: list[Told] = []
+        outcomes: list[FamilyOutcome] = []
         for candidate in [name] if config is None else names_to_ask_for(name, config):
             ask = partial(self._outcome, since, candidate, settings.resolver, config)
             find = self._ask_for_all if several else self._ask_for_one
-            found = await find(versions, settings, ask, told)
+            found = await find(versions, settings, ask, outcomes)
             if found is not None:
                 return found
-            if any(isinstance(outcome, NotToldError) and outcome.silent for _, outcome in told):
+            if any(isinstance(outcome, NoServerAnsweredError) and outcome.silent for _, outcome in outcomes):
                 break
-        if config is not None and len(versions) == 1 and not any(_may_exist(outcome) for _, outcome in told):
-            told += await self._ask_for_others(since, name, versions[0], settings, config)
-        raise _nothing_found(name, versions, told)
+        if config is not None and len(versions) == 1 and not any(_may_exist(outcome) for _, outcome in outcomes):
+            outcomes += await self._ask_for_others(since, name, versions[0], settings, config)
+        raise _nothing_found(name, versions, outcomes)
 
     async def _read_system(self) -> SystemConfig:
         return await anyio.to_thread.run_sync(self._system.read, abandon_on_cancel=True)
 
     async def _ask_for_one(
-        self, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask, told: list[Told]
+        self, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask, outcomes: list[FamilyOutcome]
     ) -> AddressQueue | None:
         """Look up one family after the other until there is an address, or all at once when none is preferred.
 
@@ -165,16 +165,16 @@ class Resolver:
         try:
             for number, version in enumerate(versions):
                 outcome = await (at_once[number] if at_once else ask(version))
-                if isinstance(outcome, Answer) and outcome.addresses:
+                if isinstance(outcome, LookupAnswer) and outcome.addresses:
                     return AddressQueue.of(outcome.addresses[:1], outcome.seconds)
-                told.append((version, outcome))
+                outcomes.append((version, outcome))
         finally:
             for task in at_once or ():
                 task.cancel()
         return None
 
     async def _ask_for_all(
-        self, versions: tuple[int, ...], _settings: NetworkSettings, ask: Ask, told: list[Told]
+        self, versions: tuple[int, ...], _settings: NetworkSettings, ask: Ask, outcomes: list[FamilyOutcome]
     ) -> AddressQueue | None:
         """Look up all families at once, and return the addresses as soon as the first may be tried."""
         candidates = AddressQueue(versions, {version: asyncio.create_task(ask(version)) for version in versions})
@@ -185,12 +185,12 @@ class Resolver:
             raise
         if candidates.next is not None:
             return candidates
-        told += [(version, candidates.outcomes[version]) for version in versions]
+        outcomes += [(version, candidates.outcomes[version]) for version in versions]
         return None
 
     async def _ask_for_others(
         self, since: float, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
-    ) -> list[Told]:
+    ) -> list[FamilyOutcome]:
         """Look up the unusable family, to distinguish a name that does not exist from one with other addresses only."""
         other = 10 - version
         try:
@@ -241,21 +241,21 @@ def _config(resolver: str | None, system: SystemConfig | None) -> ResolverConfig
 
 
 def _may_exist(outcome: Outcome) -> bool:
-    return not isinstance(outcome, Answer) or outcome.exists
+    return not isinstance(outcome, LookupAnswer) or outcome.exists
 
 
-def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> CheckFailed:
+def _nothing_found(name: str, versions: tuple[int, ...], outcomes: list[FamilyOutcome]) -> CheckFailed:
     """Return why a name has no address, from the lookups of its families.
 
     Args:
         name: The name.
         versions: The families that could be used.
-        told: Outcomes for these families, and perhaps for another.
+        outcomes: The outcomes of the lookups for these families, and perhaps for the other one.
     """
-    for version, outcome in told:
+    for version, outcome in outcomes:
         if isinstance(outcome, CheckFailed) and version in versions:
             return outcome.anew()
-    if len({version for version, _ in told}) > 1 and not any(_may_exist(outcome) for _, outcome in told):
+    if len({version for version, _ in outcomes}) > 1 and not any(_may_exist(outcome) for _, outcome in outcomes):
         return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
     return CheckFailed(Reason.RESOLVE, f"{name} has no {families_text(versions)} address")
 

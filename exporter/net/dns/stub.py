@@ -33,13 +33,13 @@ _FIRST_WAIT_SECONDS = 1.0
 one second, not the five of resolv.conf(5), which are all the time a check has."""
 
 _MOST_ADDRESSES = 256
-"""A datagram of 64 KiB holds 4,000 addresses, far more than are ever tried."""
+"""Most addresses used: a datagram of 64 KiB can contain 4,000, far more than are ever tried."""
 
 _NO_ERROR, _NO_SUCH_NAME = "NOERROR", "NXDOMAIN"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LookupAnswer:
     """A name's addresses in one family.
 
     Attributes:
@@ -53,21 +53,21 @@ class Answer:
     seconds: float
 
 
-class NotToldError(CheckFailed):
-    """Raised when no server could answer.
+class NoServerAnsweredError(CheckFailed):
+    """Raised when every server was silent or answered with an error.
 
     Attributes:
-        silent: Whether none responded at all, so that further queries are useless.
+        silent: Whether every server was silent, so that further queries are useless.
     """
 
     def __init__(self, detail: str, *, silent: bool = False) -> None:
         self.silent = silent
         super().__init__(Reason.RESOLVE, detail)
 
-    def anew(self) -> NotToldError:
+    def anew(self) -> NoServerAnsweredError:
         """Return the same failure, as `CheckFailed.anew` does."""
         self.__traceback__ = None
-        return NotToldError(self.detail, silent=self.silent)
+        return NoServerAnsweredError(self.detail, silent=self.silent)
 
 
 def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
@@ -84,7 +84,7 @@ def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
     return [name, *fitting] if name.count(".") >= config.ndots else [*fitting, name]
 
 
-async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
+async def look_up(name: str, version: int, config: ResolverConfig) -> LookupAnswer:
     """Look up the addresses of a name.
 
     Args:
@@ -93,8 +93,8 @@ async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
         config: Which servers to query, and how.
 
     Raises:
-        CheckFailed: With reason `resolve` when the servers could not answer, which is a NotToldError, or the name is
-            invalid; with `local` when this host has no socket to spare.
+        NoServerAnsweredError: When every server was silent or answered with an error.
+        CheckFailed: With reason `resolve` when the name is invalid; with `local` when this host has no socket left.
     """
     started = perf_counter()
     question = address_question(name, version)
@@ -103,7 +103,7 @@ async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
     answer = await _ask_in_turn(name, question, config)
     addresses = tuple(filter(None, map(parse_address, answer.texts(_MOST_ADDRESSES))))
     exists = bool(addresses) or answer.is_alias or answer.rcode == _NO_ERROR
-    return Answer(addresses, exists, perf_counter() - started)
+    return LookupAnswer(addresses, exists, perf_counter() - started)
 
 
 async def _ask_in_turn(name: str, question: Question, config: ResolverConfig) -> DnsAnswer:
@@ -126,8 +126,8 @@ async def _ask_in_turn(name: str, question: Question, config: ResolverConfig) ->
                 return answer
             errors[server] = f"{server} answered {answer.rcode}"
     silence = f"did not answer within {sum(waits):g} s"
-    told = [errors.get(server, f"{server} {silence}") for server in dict.fromkeys(config.servers)]
-    raise NotToldError(f"{name} could not be looked up: {'; '.join(told)}", silent=not errors)
+    details = [errors.get(server, f"{server} {silence}") for server in dict.fromkeys(config.servers)]
+    raise NoServerAnsweredError(f"{name} could not be looked up: {'; '.join(details)}", silent=not errors)
 
 
 _RECORD_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
@@ -159,7 +159,7 @@ async def ask(question: Question, server: NameServer, timeout_seconds: float) ->
     Raises:
         TimeoutError: When the server is silent for `timeout_seconds`.
         CheckFailed: With reason `resolve` when the server cannot be reached or its answer is malformed; with `local`
-            when this host has no socket to spare.
+            when this host has no socket left.
     """
     try:
         async with asyncio.timeout(timeout_seconds):

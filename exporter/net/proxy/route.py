@@ -66,7 +66,7 @@ def parse_proxy_url(text: str, *, credentials: bool = False) -> ProxyRoute:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError("has a host or a port that is none") from None
+        raise ValueError("has an invalid host or port") from None
     if (parts.username is not None or parts.password is not None) and not credentials:
         raise ValueError("has a user name or password in it; write them as username and password beside url")
     if parts.path not in ("", "/") or parts.query or parts.fragment:

@@ -38,7 +38,7 @@ def header_name(name: str) -> str:
         ValueError: When it is not.
     """
     if not _TOKEN.fullmatch(name):
-        raise ValueError("is not a name of a header")
+        raise ValueError("is not a valid header name")
     return name
 
 
@@ -76,9 +76,9 @@ class ProxyConfig(SettingsModel):
     url: Annotated[str, AfterValidator(_proxy_url)] = Field(
         description="http://, https:// or socks5://, host and port; credentials have keys of their own"
     )
-    username: SingleLine | None = Field(default=None, description="User name the proxy is given")
+    username: SingleLine | None = Field(default=None, description="User name for the proxy")
     password: Annotated[SecretStr, AfterValidator(secret_line)] | None = Field(
-        default=None, description="Password the proxy is given"
+        default=None, description="Password for the proxy"
     )
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards a proxy with https://")
 
@@ -123,12 +123,12 @@ class ProxySettings(CheckSettings):
     @model_validator(mode="after")
     def _check_what_excludes_what_of_proxies(self) -> Self:
         if self.proxy is not None and self.proxy_from_environment:
-            raise ValueError("has proxy and proxy_from_environment; a target is reached by one way")
+            raise ValueError("has proxy and proxy_from_environment; write one of them")
         used = self.proxy is not None or self.proxy_from_environment
         if used and getattr(self, "connect_to", None) is not None:
-            raise ValueError("has connect_to and a proxy, which finds the target's address by itself")
+            raise ValueError("has connect_to and a proxy, which resolves the target's name itself")
         if {name.lower() for name in self.proxy_connect_headers} & {"host", "content-length", "transfer-encoding"}:
-            raise ValueError("has a header in proxy_connect_headers that follows from the target; leave it out")
+            raise ValueError("has a header in proxy_connect_headers that is set from the target; leave it out")
         return self
 
     def proxies(self) -> Proxies:

@@ -46,14 +46,14 @@ _REASON_OF_PROXY_ERROR: Mapping[bytes, Reason] = {
 _REASON_OF_STATUS = {407: Reason.AUTH, 502: Reason.UNREACHABLE, 503: Reason.UNREACHABLE, 504: Reason.CONNECT_TIMEOUT}
 
 _SOCKS_REPLIES: Mapping[int, tuple[Reason, str]] = {
-    1: (Reason.PROTOCOL, "failed for a reason it does not tell"),
+    1: (Reason.PROTOCOL, "failed for an unspecified reason"),
     2: (Reason.PROTOCOL, "does not allow it"),
     3: (Reason.UNREACHABLE, "cannot reach its network"),
     4: (Reason.UNREACHABLE, "cannot reach its host"),
     5: (Reason.CONNECT_REFUSED, "was refused the connection"),
     6: (Reason.UNREACHABLE, "gave up when the time to live had passed"),
-    7: (Reason.PROTOCOL, "does not know how to connect"),
-    8: (Reason.PROTOCOL, "does not take addresses of this type"),
+    7: (Reason.PROTOCOL, "does not support the command"),
+    8: (Reason.PROTOCOL, "does not support addresses of this type"),
 }
 """Source: RFC 1928 section 6."""
 
@@ -192,7 +192,7 @@ class Tunnel(asyncio.Protocol):
         self._say(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
         await self._expect(5, "the proxy's answer is not SOCKS 5")
         if reply := await self._take_octet():
-            reason, phrase = _SOCKS_REPLIES.get(reply, (Reason.PROTOCOL, f"replied {reply}, which means nothing"))
+            reason, phrase = _SOCKS_REPLIES.get(reply, (Reason.PROTOCOL, f"replied {reply}, which is not defined"))
             raise CheckFailed(reason, f"asked for {endpoint(host, port)}, the proxy {phrase}")
         _, kind = await self._take(2)
         sizes = {_IPV4: 4, _IPV6: 16, _NAME: await self._take_octet() if kind == _NAME else 0}
@@ -233,10 +233,10 @@ def _refusal(head: LenientHead, authority: str, *, with_credentials: bool) -> Ch
         return refused_by_proxy(with_credentials=with_credentials)
     reason = _REASON_OF_STATUS.get(status, Reason.PROTOCOL)
     said = ""
-    if told := _PROXY_ERROR.search(b", ".join(head.values(b"proxy-status"))):
-        reason, said = _REASON_OF_PROXY_ERROR.get(told[1].lower(), reason), f" ({told[1].decode('ascii').lower()})"
-    elif told := _SQUID_ERROR.match(b", ".join(head.values(b"x-squid-error"))):
-        reason, said = _reason_of_squid(told[1], int(told[2]), reason), f" ({told[1].decode('ascii')})"
+    if found := _PROXY_ERROR.search(b", ".join(head.values(b"proxy-status"))):
+        reason, said = _REASON_OF_PROXY_ERROR.get(found[1].lower(), reason), f" ({found[1].decode('ascii').lower()})"
+    elif found := _SQUID_ERROR.match(b", ".join(head.values(b"x-squid-error"))):
+        reason, said = _reason_of_squid(found[1], int(found[2]), reason), f" ({found[1].decode('ascii')})"
     return CheckFailed(reason, f"asked for {authority}, the proxy answered with status {status}{said}")
 
 

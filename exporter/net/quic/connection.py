@@ -188,7 +188,7 @@ class QuicChannel:
         self._guard(partial(self.quic.handle_timer, now=now if due is None else max(now, due)))
         if self.quic._state is QuicConnectionState.TERMINATED:  # noqa: SLF001 - aioquic has no public way to it
             reason = Reason.TIMEOUT if self._answered_at else Reason.CONNECT_TIMEOUT
-            self._fail(CheckFailed(reason, f"nothing came for as long as a connection may be idle, while {self.doing}"))
+            self._fail(CheckFailed(reason, f"nothing arrived within the idle timeout while {self.doing}"))
         self.transmit()
 
     def _on_ping(self) -> None:
@@ -225,7 +225,7 @@ class QuicChannel:
             if not self._ready.done() and self.datagrams > _MAX_HANDSHAKE_DATAGRAMS:
                 raise CheckFailed(Reason.PROTOCOL, f"{self.datagrams} datagrams came while {self.doing}")
             if is_stateless_reset(self.quic, datagram):
-                detail = f"the server knows nothing of the connection any more while {self.doing}"
+                detail = f"the server no longer knew the connection while {self.doing}"
                 raise CheckFailed(Reason.CONNECTION_RESET, detail)
             self.quic.receive_datagram(datagram, _ONLY_PEER, now=self._loop.time())
 

@@ -42,7 +42,7 @@ def failure_at_end(quic: QuicConnection, doing: str, application: QuicApplicatio
     if state is QuicConnectionState.DRAINING:
         return _closed_by_peer(end, doing, application)
     if state is QuicConnectionState.TERMINATED:
-        return CheckFailed(Reason.PROTOCOL, "the server speaks no version of QUIC that is known here")
+        return CheckFailed(Reason.PROTOCOL, "the server supports no version of QUIC that the exporter supports")
     return _closed_by_us(end, application)
 
 

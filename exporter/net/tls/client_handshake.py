@@ -13,10 +13,10 @@ from exporter.net.addresses import parse_address
 from exporter.net.tls.certificate_facts import NOTHING_PRESENTED
 from exporter.net.tls.handshake import (
     completed_facts,
+    failed_facts,
     handshake_failure,
     legacy_server,
     presented_certificates,
-    refused_facts,
     too_many_certificates,
 )
 from exporter.net.tls.handshake_thread import Step, step_error
@@ -189,10 +189,10 @@ class ClientHandshake:
         if failure is None and not self._context.allows_legacy_servers:
             failure = legacy_server(self.tls, self._head, self._server_name)
         if failure is not None:
-            self._facts.tls = refused_facts(self._presented, self._head)
+            self._facts.tls = failed_facts(self._presented, self._head)
             self.fail(failure)
         return failure is None
 
     def _refuse(self, error: ssl.SSLError | SSL.Error) -> None:
-        self._facts.tls = refused_facts(self._presented, self._head)
+        self._facts.tls = failed_facts(self._presented, self._head)
         self.fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))

@@ -106,9 +106,7 @@ class TlsContexts:
         for file in self._system_authorities:
             if Path(file).exists():
                 return file
-        raise CheckFailed(
-            Reason.LOCAL, "this system has no file of trusted authorities where one is known; set ca_file"
-        )
+        raise CheckFailed(Reason.LOCAL, "no file of trusted authorities is in any of the usual places; set ca_file")
 
 
 def touch(file: str) -> None:

@@ -19,7 +19,7 @@ from exporter.net.connection_facts import TlsFacts
 from exporter.net.errors import connection_failure, openssl_reason
 from exporter.net.tls.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
 from exporter.net.tls.cipher_suites import iana_cipher_name
-from exporter.net.tls.refused_certificates import certificate_phrase
+from exporter.net.tls.rejected_certificates import certificate_phrase
 from exporter.net.tls.server_hello import read_server_hello
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def completed_facts(connection: SSL.Connection, presented: Presented, verified: 
     )
 
 
-def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
+def failed_facts(presented: Presented, head: bytes) -> TlsFacts | None:
     """Return what is known about a handshake that failed or was aborted; None when the peer chose nothing.
 
     Args:

@@ -36,7 +36,7 @@ _KINDS = {
     b"DH PARAMETERS": "Diffie-Hellman parameters",
     b"EC PARAMETERS": "parameters of a curve",
 }
-UNKNOWN_KIND_OF_KEY = "its key is of a kind that TLS has no use for"
+UNKNOWN_KIND_OF_KEY = "its key is of a type that TLS does not support"
 
 
 def read_certificates(path: str) -> str:
@@ -120,7 +120,7 @@ def parse_key(content: bytes) -> PrivateKeyTypes:
     except UnsupportedAlgorithm as error:
         raise ValueError(UNKNOWN_KIND_OF_KEY) from error
     except TypeError as error:
-        raise ValueError("its key needs a password, and none can be given; write it without one") from error
+        raise ValueError("its key is encrypted, which is not supported; store it without a password") from error
     except ValueError as error:
         raise ValueError(_found_instead(content, "key")) from error
 

@@ -252,7 +252,7 @@ def zoo() -> Iterator[DnsServer]:
         ),
         (
             "tcp-wrong-id.test",
-            "UNTOLD: what the server sent is not an answer: its id is another",
+            "UNTOLD: what the server sent is not an answer: its id is a different one",
         ),
         ("bücher.test", "resolve: xn--bcher-kva.test does not exist"),
         ("straße.test", "resolve: xn--strae-oqa.test does not exist"),

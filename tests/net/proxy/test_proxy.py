@@ -290,7 +290,7 @@ def test_the_environment_is_read_as_other_programs_read_it() -> None:
         ("proxy: 'http://p.test', proxy_from_environment: true", "has proxy and proxy_from_environment"),
         ("proxy: 'http://p.test', connect_to: 127.0.0.1", "has connect_to and a proxy"),
         ("no_proxy: ['a b']", "is not a host name"),
-        ("proxy_connect_headers: {Host: x}", "follows from the target"),
+        ("proxy_connect_headers: {Host: x}", "is set from the target"),
     ],
 )
 def test_what_makes_no_sense_is_refused(keys: str, problem: str) -> None:

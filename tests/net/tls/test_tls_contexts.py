@@ -126,7 +126,7 @@ async def test_says_when_the_system_has_no_authorities(tmp_path: Path) -> None:
     failure, _ = await refused(9, network=network, tls=TlsConfig())
     assert (failure.reason, failure.detail) == (
         Reason.LOCAL,
-        "this system has no file of trusted authorities where one is known; set ca_file",
+        "no file of trusted authorities is in any of the usual places; set ca_file",
     )
     await network.context(context_recipe(TlsConfig(insecure_skip_verify=True)), Attempt())
 
@@ -197,8 +197,8 @@ def pem_of(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
         (of_weak_rsa, "cert.pem: OpenSSL rejects it (ee key too small)"),
         (of_version_2, "cert.pem: it holds no certificate in PEM form that can be read"),
         (with_key_of_another_kind, "key.pem: it is not the key of cert.pem"),
-        (with_key_for_no_signatures, "key.pem: its key is of a kind that TLS has no use for"),
-        (with_key_of_unknown_kind, "key.pem: its key is of a kind that TLS has no use for"),
+        (with_key_for_no_signatures, "key.pem: its key is of a type that TLS does not support"),
+        (with_key_of_unknown_kind, "key.pem: its key is of a type that TLS does not support"),
     ],
 )
 def test_says_why_a_client_certificate_is_unusable(

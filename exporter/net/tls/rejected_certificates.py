@@ -1,6 +1,6 @@
 """Explain why a certificate was rejected: OpenSSL's objection and the relevant facts of the certificate.
 
-Source of how names match: RFC 9525 section 6.3, and OpenSSL, X509_check_host(3). Only subject alternative names count;
+Source for matching names: RFC 9525 section 6.3, and OpenSSL, X509_check_host(3). Only subject alternative names count;
 a wildcard matches exactly one label, the leftmost, and needs two labels after it.
 """
 

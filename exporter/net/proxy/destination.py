@@ -1,4 +1,4 @@
-"""Chooses what a proxy connects to: the name of a target or its address, if that is allowed."""
+"""Chooses what a proxy is told to connect to: the target's name or its address, if that is allowed."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ if TYPE_CHECKING:
     from exporter.net.proxy.route import ProxyRoute
 
 _KNOWN_SECONDS = 2.0
-"""How long a lookup may take that only finds out whether a name is harmless."""
+"""Time limit of a lookup that only checks whether all addresses of a name are allowed."""
 
 
-async def asked_for(
-    target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts, lookups: Resolver
+async def proxy_destination(
+    target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts, resolver: Resolver
 ) -> Endpoint:
-    """Return the name for the proxy to connect to, or the address if the options say so or only that is allowed.
+    """Return the target for the proxy: by name, or by address if the options or the allowed targets require that.
 
     Args:
         target: The target.
         route: The proxy.
         options: How to connect to the target.
-        facts: Those of the connection; they get the address where it is asked for because of the options.
-        lookups: Looks up names.
+        facts: The facts of the connection; they get the address if the options require one.
+        resolver: Looks up names.
 
     Raises:
-        CheckFailed: With reason `resolve` when the address is asked for and there is none; with `local` when the target
-            is not allowed, or only by its address, which a proxy that forwards requests would look up again.
+        CheckFailed: With reason `resolve` when an address is required and the name has none; with `local` when the
+            target is not allowed, or is allowed only by address and the proxy forwards requests, so that it would look
+            the name up again.
     """
     if options.resolves_for_proxy:
-        address = await lookups.address(target.host, options.settings, facts, port=target.port)
+        address = await resolver.address(target.host, options.settings, facts, port=target.port)
         return Endpoint(address.text, target.port)
     if facts.allowed_targets is None:
         return target
-    return await _allowed(target, route, options, facts, facts.allowed_targets, lookups)
+    return await _allowed(target, route, options, facts, facts.allowed_targets, resolver)
 
 
 async def _allowed(
@@ -52,7 +53,7 @@ async def _allowed(
     options: ConnectOptions,
     facts: ConnectionFacts,
     allowed: AllowedTargets,
-    lookups: Resolver,
+    resolver: Resolver,
 ) -> Endpoint:
     """Return the name if that is allowed, else its checked address."""
     literal = parse_address(target.host)
@@ -61,16 +62,16 @@ async def _allowed(
         return target
     why = allowed.refusal_of_name(target.host, target.port)
     if not why:
-        await _refuse_known_addresses(target, options, facts, allowed, lookups)
+        await _refuse_known_addresses(target, options, facts, allowed, resolver)
         return target
     if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
         raise CheckFailed(Reason.LOCAL, why)
-    address = await lookups.address(target.host, options.settings, ConnectionFacts(facts.attempt), port=target.port)
+    address = await resolver.address(target.host, options.settings, ConnectionFacts(facts.attempt), port=target.port)
     return Endpoint(address.text, target.port)
 
 
 async def _refuse_known_addresses(
-    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, allowed: AllowedTargets, lookups: Resolver
+    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, allowed: AllowedTargets, resolver: Resolver
 ) -> None:
     """Refuse a name with an address that is not allowed, such as that of a metadata service.
 
@@ -82,7 +83,7 @@ async def _refuse_known_addresses(
     with suppress(TimeoutError):
         async with asyncio.timeout(_KNOWN_SECONDS):
             try:
-                addresses = await lookups.candidates(target.host, settings, unrestricted, port=target.port)
+                addresses = await resolver.candidates(target.host, settings, unrestricted, port=target.port)
             except CheckFailed:
                 return
             with addresses:
