@@ -337,7 +337,7 @@ def layout() -> str:
         source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{path}.py"
         says = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
         rows.append((_code(f"{path}/" if package.is_dir() else f"{path}.py"), says.partition("\n")[0]))
-    return _table(("room", "what it is"), rows)
+    return _table(("part", "purpose"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

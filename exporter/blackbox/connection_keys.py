@@ -10,7 +10,7 @@ from exporter.net.tls.files import unusable_files
 from exporter.settings import TlsConfig, parse_ip
 
 if TYPE_CHECKING:
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.config.block import Block
     from exporter.settings import IpProtocol
 
@@ -54,7 +54,7 @@ def read_source_ip(block: Block) -> str | None:
     return block.parsed("source_ip_address", parse_ip, None) if block.text("source_ip_address") else None
 
 
-def read_tls_config(parent: Block, place: Place, key: str = "tls_config") -> TlsConfig:
+def read_tls_config(parent: Block, module_files: ModuleFiles, key: str = "tls_config") -> TlsConfig:
     """Return the TLS options of a block; the defaults when they have a fault, which is then reported.
 
     Relative paths are relative to the working directory of the process.
@@ -62,7 +62,7 @@ def read_tls_config(parent: Block, place: Place, key: str = "tls_config") -> Tls
     block = parent.block(key, TLS_KEYS)
     files: dict[str, str] = {}
     for item in ("ca", "cert", "key"):
-        read = _read_pem(block, item, place)
+        read = _read_pem(block, item, module_files)
         if read is not None:
             files[f"{item}_file"] = read
     _check_pair(block, files)
@@ -91,7 +91,7 @@ def warn_of_revocation(block: Block) -> None:
         block.warn("check_revoked", "has no effect here; write a check of type certificate into --config.file")
 
 
-def _read_pem(block: Block, item: str, place: Place) -> str | None:
+def _read_pem(block: Block, item: str, module_files: ModuleFiles) -> str | None:
     """Return the file of a certificate or key, which may be written in the configuration itself."""
     source = block.source(item)
     if not source:
@@ -99,7 +99,7 @@ def _read_pem(block: Block, item: str, place: Place) -> str | None:
     text = block.text(source)
     if source == item:
         return inline_file(text)
-    return text if place.has(block.at(source), block.problems) else None
+    return text if module_files.has(block.at(source), block.problems) else None
 
 
 def _check_pair(block: Block, files: dict[str, str]) -> None:

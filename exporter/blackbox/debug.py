@@ -1,4 +1,4 @@
-"""The text about one probe: its log, the metrics that it returned, and the module with secrets masked."""
+"""The debug page of a probe: its log, the metrics that it returned, and the module with secrets masked."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The prober `dns`: its options, as settings and expectations of checks of the type `dns`.
 
-The target of a probe is the server; the name that is asked for is an option.
+The target of a probe is the server; the name to query is an option.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exporter.dns_query.settings import DnsSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.config.block import Block
     from exporter.model import Expectation, Subject
     from exporter.settings import CheckSettings
@@ -45,13 +45,13 @@ KEYS = (
 _ROOT = "."
 
 
-def read_dns(block: Block, place: Place) -> Recipe | None:
+def read_dns(block: Block, module_files: ModuleFiles) -> Recipe | None:
     """Return how to make checks of a block `dns`; None when it has faults, which are then reported."""
     before = len(block.problems)
     values: dict[str, object] = {
         "ip_protocol": read_ip_protocol(block),
         "source_ip": read_source_ip(block),
-        "tls_config": read_tls_config(block, place),
+        "tls_config": read_tls_config(block, module_files),
         "record_type": block.text("query_type") or "ANY",
         "record_class": block.text("query_class") or "IN",
         "recursion_desired": block.flag("recursion_desired", default=True),
@@ -117,6 +117,6 @@ def _validated(block: Block, option: str, subject: Subject) -> Iterator[Expectat
 
 
 def _aim(name: str, settings: CheckSettings, target: str, hostname: str) -> Aim:
-    """Return the name that is asked for, and settings with the target as the server."""
+    """Return the name to query, and settings with the target as the server."""
     own = cast("DnsSettings", settings)
     return Aim(name, own.model_copy(update={"server": parse_server(target)}))

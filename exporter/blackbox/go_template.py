@@ -1,4 +1,4 @@
-"""Texts with references to what a regular expression captured, as Go's `regexp.Expand` reads them.
+"""Texts with references to groups of a regular expression, as Go's `regexp.Expand` reads them.
 
 `$name` and `${name}` are references, `$$` is a dollar. The name is the longest run of letters, digits and underscores;
 one that the expression does not capture stands for nothing.

@@ -17,7 +17,7 @@ from exporter.checks.grpc import GRPC, SERVING
 from exporter.grpc.settings import GrpcSettings
 
 if TYPE_CHECKING:
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
@@ -26,13 +26,13 @@ _SCHEMES = ("http://", "https://")
 _HEALTHY = (expected("serving", SERVING, "eq", "SERVING"),)
 
 
-def read_grpc(block: Block, place: Place) -> Recipe | None:
+def read_grpc(block: Block, module_files: ModuleFiles) -> Recipe | None:
     """Return how to make checks of a block `grpc`; None when it has faults, which are then reported."""
     before = len(block.problems)
     warn_of_revocation(block)
     values = {
         "ip_protocol": read_ip_protocol(block),
-        "tls_config": read_tls_config(block, place),
+        "tls_config": read_tls_config(block, module_files),
         "tls": block.flag("tls", default=False),
         "service": block.text("service"),
         "metadata": {name: _values(block, name) for name in block.mapping("metadata")},

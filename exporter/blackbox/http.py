@@ -34,7 +34,7 @@ from exporter.settings import BasicAuth
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.config.block import Block
     from exporter.config.problems import Node
     from exporter.model import Expectation
@@ -78,7 +78,7 @@ class HostnameConflictError(ExporterError, ValueError):
     """Raised when a probe names another host than the module's Host header."""
 
 
-def read_http(block: Block, place: Place) -> Recipe | None:
+def read_http(block: Block, module_files: ModuleFiles) -> Recipe | None:
     """Return how to make checks of a block `http`; None when it has faults, which are then reported."""
     before = len(block.problems)
     warn_of_revocation(block)
@@ -86,7 +86,7 @@ def read_http(block: Block, place: Place) -> Recipe | None:
         block.refuse("enable_http3", "needs enable_http2: false beside it", on_key=True)
     values: dict[str, object] = {
         "ip_protocol": read_ip_protocol(block),
-        "tls_config": read_tls_config(block, place),
+        "tls_config": read_tls_config(block, module_files),
         "method": block.text("method") or "GET",
         "follow_redirects": _follows(block),
         "max_redirects": _FOLLOWED_REDIRECTS,
@@ -94,12 +94,12 @@ def read_http(block: Block, place: Place) -> Recipe | None:
         "body_size_limit": min(block.size("body_size_limit") or _LARGEST_BODY_BYTES, _LARGEST_BODY_BYTES),
         "http2": block.flag("enable_http2", default=True),
         "http3": block.flag("enable_http3", default=False),
-        **_body(block, place),
+        **_body(block, module_files),
         **read_proxies(block),
-        **_identified(block, place),
+        **_identified(block, module_files),
         "module_rules": RequestRules(
             sends_accept=False,
-            further_fields=read_further_fields(block, place),
+            further_fields=read_further_fields(block, module_files),
             coding=_coding(block),
             resolves_for_proxies=not block.flag("skip_resolve_phase_with_proxy", default=False),
         ),
@@ -119,12 +119,12 @@ def _follows(block: Block) -> bool:
     return not block.flag("no_follow_redirects", default=False)
 
 
-def _body(block: Block, place: Place) -> dict[str, object]:
+def _body(block: Block, module_files: ModuleFiles) -> dict[str, object]:
     text, path = block.text("body"), block.text("body_file")
     if text and path:
         block.refuse("body_file", "cannot be beside body; a request has one body", on_key=True)
     elif path:
-        place.has(block.at("body_file"), block.problems)
+        module_files.has(block.at("body_file"), block.problems)
         return {"body_file": path}
     if is_binary(text):
         block.refuse("body", "has bytes that are not UTF-8; write them to a file, and name it with body_file")
@@ -132,10 +132,10 @@ def _body(block: Block, place: Place) -> dict[str, object]:
     return {"body": text} if text else {}
 
 
-def _identified(block: Block, place: Place) -> dict[str, object]:
+def _identified(block: Block, module_files: ModuleFiles) -> dict[str, object]:
     """Return the headers and the authentication; an Authorization header takes precedence over the latter."""
     headers = read_headers(block)
-    found = read_authentication(block, place)
+    found = read_authentication(block, module_files)
     own = cast("dict[str, str]", found.pop("headers", {}))
     if _names_authorization(headers):
         return {"headers": headers}
@@ -203,12 +203,12 @@ def _versions(block: Block) -> Iterator[str]:
 
 
 def _check_that_it_can_come(block: Block, version: str, node: Node) -> None:
-    """Refuse a version that `enable_http3` excludes."""
+    """Reject a version that `enable_http3` excludes."""
     over_quic = block.flag("enable_http3", default=False)
     if version == "HTTP/3.0" and not over_quic:
         block.problems.add(node, "HTTP/3.0 needs enable_http3: true")
     if version in ("HTTP/1.1", "HTTP/2.0") and over_quic:
-        block.problems.add(node, f"{version} cannot be beside enable_http3, which speaks nothing but HTTP/3.0")
+        block.problems.add(node, f"{version} cannot be beside enable_http3, which allows only HTTP/3.0")
 
 
 _HAS_SCHEME = re.compile(r"https?://", re.IGNORECASE)
@@ -216,7 +216,7 @@ _USER_INFO = re.compile(r"(?P<scheme>https?://)(?P<name>[^/?#@:]*)(?::(?P<passwo
 
 
 def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
-    """Return the URL of a target, which need not have a scheme, and the settings with the host that is asked for."""
+    """Return the URL of a target, which need not have a scheme, and the settings with the requested host."""
     own = cast("HttpSettings", settings)
     url = target if _HAS_SCHEME.match(target) else f"http://{target}"
     if own.http3:

@@ -11,7 +11,7 @@ from exporter.config.block import Block
 from exporter.net.proxy.settings import header_name, secret_line
 
 if TYPE_CHECKING:
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
 
 VALUE_KEYS = ("values", "secrets", "files")
 _OF_THE_BODY = frozenset(("content-length", "transfer-encoding", "trailer", "te"))
@@ -34,13 +34,13 @@ def read_headers(block: Block) -> dict[str, str]:
     return headers
 
 
-def read_further_fields(block: Block, place: Place) -> tuple[tuple[str, str | SecretStr], ...]:
+def read_further_fields(block: Block, module_files: ModuleFiles) -> tuple[tuple[str, str | SecretStr], ...]:
     """Return the header fields of `http_headers`: values, then secrets, then the contents of files."""
     fields: list[tuple[str, str | SecretStr]] = []
     for name, node in block.mapping("http_headers").items():
         if name.lower() in _RESERVED:
             block.problems.add(node, "is a header that has another key, or follows from the request", on_key=True)
-        fields += [(name, value) for value in read_values(Block(node, VALUE_KEYS, block.problems), place)]
+        fields += [(name, value) for value in read_values(Block(node, VALUE_KEYS, block.problems), module_files)]
         try:
             header_name(name)
         except ValueError as error:
@@ -48,11 +48,11 @@ def read_further_fields(block: Block, place: Place) -> tuple[tuple[str, str | Se
     return tuple(fields)
 
 
-def read_values(block: Block, place: Place) -> list[str | SecretStr]:
+def read_values(block: Block, module_files: ModuleFiles) -> list[str | SecretStr]:
     """Return the values of one header field."""
     values: list[str | SecretStr] = [text for text, _ in block.texts("values")]
     values += [SecretStr(text) for text, _ in block.texts("secrets")]
-    values += [SecretStr(read_secret_file(node, block.problems, place)) for _, node in block.texts("files")]
+    values += [SecretStr(read_secret_file(node, block.problems, module_files)) for _, node in block.texts("files")]
     for value in values:
         try:
             secret_line(SecretStr(value) if isinstance(value, str) else value)

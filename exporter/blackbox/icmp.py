@@ -10,7 +10,7 @@ from exporter.checks.icmp import ICMP, IcmpSettings
 from exporter.icmp.packets import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
@@ -20,7 +20,7 @@ _DEFAULT_TTL = 64
 _MOST_HOPS = 255
 
 
-def read_icmp(block: Block, place: Place) -> Recipe | None:
+def read_icmp(block: Block, module_files: ModuleFiles) -> Recipe | None:
     """Return how to make checks of a block `icmp`; None when it has faults, which are then reported."""
     before = len(block.problems)
     ttl = block.integer("ttl", _DEFAULT_TTL)

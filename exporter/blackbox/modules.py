@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.blackbox import dns, grpc, http, icmp, tcp, websocket
 from exporter.blackbox.http import HostnameConflictError
-from exporter.blackbox.recipe import MissingFileError, Place
+from exporter.blackbox.recipe import MissingFileError, ModuleFiles
 from exporter.blackbox.shown import shown_module
 from exporter.config.block import Block
 from exporter.config.check_builder import with_preparation
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HostnameConflictError", "MissingFileError", "Module", "Modules", "load_modules"]
 
-_PROBERS: Mapping[str, tuple[tuple[str, ...], Callable[[Block, Place], Recipe | None]]] = {
+_PROBERS: Mapping[str, tuple[tuple[str, ...], Callable[[Block, ModuleFiles], Recipe | None]]] = {
     "http": (http.KEYS, http.read_http),
     "tcp": (tcp.TCP_KEYS, tcp.read_tcp),
     "dns": (dns.KEYS, dns.read_dns),
@@ -107,7 +107,7 @@ class Modules:
         file: The file, as the user named it.
         by_name: The modules, in the order of the file.
         files: Every file that was read or missed: a change to one of them may change the modules.
-        warnings: What is allowed but means something else than it seems to, or than it does for blackbox_exporter.
+        warnings: Warnings about what is allowed but probably misunderstood, or differs from blackbox_exporter.
         secrets: Texts that must not be shown anywhere.
     """
 
@@ -124,7 +124,7 @@ class Modules:
 
     @property
     def summary(self) -> str:
-        """How many modules it contains."""
+        """The number of its modules, for the log."""
         return counted(len(self.by_name), "module")
 
     def get(self, name: str) -> Module | None:
@@ -175,14 +175,14 @@ def _read(path: Path, problems: Problems, files: Files) -> dict[str, Module]:
 
 def _module(name: str, node: Node, problems: Problems, files: Files) -> Module | None:
     block = Block(node, _MODULE_KEYS, problems)
-    place = Place(files, [])
+    module_files = ModuleFiles(files, [])
     timeout_seconds = block.duration("timeout")
     prober = block.text("prober")
     recipe = None
     for key in _PROBERS:
         if key in block or key == prober:
             keys, read = _PROBERS[key]
-            found = read(block.block(key, keys), place if key == prober else Place(files, []))
+            found = read(block.block(key, keys), module_files if key == prober else ModuleFiles(files, []))
             recipe = found if key == prober else recipe
     if not prober:
         block.problems.add(node._replace(path=f"{node.path}.prober"), f"is required; probers: {', '.join(_PROBERS)}")
@@ -195,6 +195,6 @@ def _module(name: str, node: Node, problems: Problems, files: Files) -> Module |
         prober=prober,
         timeout_seconds=timeout_seconds,
         shown=shown_module(node),
-        missing=tuple(place.missing),
+        missing=tuple(module_files.missing),
         recipe=recipe,
     )

@@ -1,7 +1,7 @@
 """Converts the result of a probe to the series that blackbox_exporter shows for the same outcome.
 
-The names, labels and phases are its own; so is what is absent when a probe did not get that far. Beside them are the
-reason of a failure and the facts of certificates that failed verification, unless the page must be strict.
+Names, labels and phases are those of blackbox_exporter, and series are absent where they are absent there. The reason
+of a failure and the facts of certificates that failed verification are added, unless the page must be strict.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _JOINED_PHASES: Mapping[str, Mapping[str, str]] = {
     "probe_grpc_duration_seconds": {"connect": "check", "tls": "check"},
     "probe_websocket_duration_seconds": {"tls": "processing", "ping": "transfer"},
 }
-"""Phases that are part of another one there."""
+"""Phases that are part of another one in blackbox_exporter."""
 
 _PLAIN = OwnLabels(of_check=False)
 _REASONS = {reason: OwnLabels([("reason", reason)], of_check=False) for reason in Reason}
@@ -184,9 +184,9 @@ def _adapt_http(measured: Measured, result: Result, module: Module) -> None:
 
 
 def _failed_by(is_cause: Callable[[Expectation], bool], result: Result, *, has_response: bool) -> bool:
-    """Whether an expectation of a kind decided, also because the body that it is about did not arrive whole.
+    """Whether an expectation of a kind failed the probe, which includes a body that did not arrive completely.
 
-    Those about an error page, or a body that cannot be decoded, are not looked at there.
+    blackbox_exporter does not evaluate them on an error page, or if the body cannot be decoded.
     """
     if result.status is not ResultStatus.ERROR or result.reason in (Reason.STATUS, Reason.DECODE):
         return False

@@ -1,4 +1,4 @@
-"""What a module becomes: a check type with settings and expectations, and how they depend on the target."""
+"""The recipe of a module: a check type with settings and expectations, and how they depend on the target."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Recipe:
     aim: Callable[[CheckSettings, str, str], Aim]
 
 
-class Place(NamedTuple):
-    """What the readers of a module's blocks share; lives as long as the load.
+class ModuleFiles(NamedTuple):
+    """The files of a module, shared by the readers of its blocks; lives as long as the load.
 
     Attributes:
         files: The files that are read, or missed.

@@ -16,7 +16,7 @@ from exporter.http.request_rules import field_text
 from exporter.websocket.settings import WebSocketSettings
 
 if TYPE_CHECKING:
-    from exporter.blackbox.recipe import Place
+    from exporter.blackbox.recipe import ModuleFiles
     from exporter.settings import CheckSettings
 
 KEYS = ("http_config", "headers", "query_response", *ADDRESS_KEYS)
@@ -24,19 +24,19 @@ _CLIENT_KEYS = ("tls_config", "follow_redirects", "enable_http2", "http_headers"
 _USED = ("basic_auth", "authorization", "bearer_token", "bearer_token_file", "tls_config")
 
 
-def read_websocket(block: Block, place: Place) -> Recipe | None:
+def read_websocket(block: Block, module_files: ModuleFiles) -> Recipe | None:
     """Return how to make checks of a block `websocket`; None when it has faults, which are then reported."""
     before = len(block.problems)
     client = block.block("http_config", _CLIENT_KEYS)
     for key in client.entries:
         if key not in _USED:
             client.warn(key, "has no effect on a WebSocket")
-    identified = read_authentication(client, place)
+    identified = read_authentication(client, module_files)
     values = {
         "ip_protocol": read_ip_protocol(block),
-        "tls_config": read_tls_config(client, place),
+        "tls_config": read_tls_config(client, module_files),
         "dialogue": read_messages(block),
-        "headers": {**_headers(block, place), **cast("dict[str, str]", identified.pop("headers", {}))},
+        "headers": {**_headers(block, module_files), **cast("dict[str, str]", identified.pop("headers", {}))},
         **{key: value for key, value in identified.items() if key == "basic_auth"},
     }
     settings = settings_of(WebSocketSettings, values, block, {"dialogue": "query_response"})
@@ -45,12 +45,12 @@ def read_websocket(block: Block, place: Place) -> Recipe | None:
     return Recipe(check_type=WEBSOCKET, settings=settings, expectations=(), aim=_aim)
 
 
-def _headers(block: Block, place: Place) -> dict[str, str]:
+def _headers(block: Block, module_files: ModuleFiles) -> dict[str, str]:
     """Return the header fields; each is a text, or has values, secrets and files, which make one field."""
     headers = {}
     for name, node in block.mapping("headers").items():
         if isinstance(node.value, dict):
-            values = map(field_text, read_values(Block(node, VALUE_KEYS, block.problems), place))
+            values = map(field_text, read_values(Block(node, VALUE_KEYS, block.problems), module_files))
             headers[name] = ", ".join(values)
         else:
             headers[name] = node.text

@@ -46,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _status_of(arguments: Sequence[str]) -> int:
     _prepare_streams()
     try:
-        status = _obey(arguments)
+        status = _execute(arguments)
         sys.stdout.flush()
     except UsageError as error:
-        return _complain(f"{error} (see --help)", _WRONG)
+        return _report_error(f"{error} (see --help)", _WRONG)
     except (UnknownCheckNameError, UnselectedError) as error:
-        return _complain(str(error), _WRONG)
+        return _report_error(str(error), _WRONG)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return _WRONG
@@ -60,7 +60,7 @@ def _status_of(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except OSError as error:
-        return _complain(error.strerror or str(error), _FAILED)
+        return _report_error(error.strerror or str(error), _FAILED)
     except KeyboardInterrupt:
         # Checks may still be running, and a normal exit would wait for them.
         sys.stdout.flush()
@@ -68,7 +68,7 @@ def _status_of(arguments: Sequence[str]) -> int:
     return status
 
 
-def _obey(arguments: Sequence[str]) -> int:
+def _execute(arguments: Sequence[str]) -> int:
     try:
         options = parse_arguments(arguments, os.environ)
     except HelpRequested as request:
@@ -142,6 +142,6 @@ def _prepare_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _complain(message: str, status: int) -> int:
+def _report_error(message: str, status: int) -> int:
     sys.stderr.write(f"nyxmon-exporter: {escape_unprintable(message)}\n")
     return status

@@ -1,6 +1,6 @@
 """The sockets to listen on, in particular those that systemd opens for a .socket unit.
 
-Source: sd_listen_fds(3): LISTEN_FDS counts the descriptors from 3 on, LISTEN_PID says for whom they are, and
+Source: sd_listen_fds(3): LISTEN_FDS counts the descriptors from 3 on, LISTEN_PID is the process that they are for, and
 LISTEN_FDNAMES has a name for each.
 """
 

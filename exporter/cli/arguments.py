@@ -1,6 +1,6 @@
 """Parses the command line: flags before or after the command, environment variables where a flag is absent.
 
-argparse does the parsing and writes the help. `exporter.cli.flags` and `exporter.cli.commands` declare what there is.
+argparse parses and writes the help. `exporter.cli.flags` and `exporter.cli.commands` declare flags and commands.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _join_repeated(given: dict[str, Any]) -> None:
 
 
 def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterable[str]) -> None:
-    """Refuse flags that do not exist, or belong to other commands than this one.
+    """Reject flags that do not exist or belong to other commands.
 
     Raises:
         UsageError: For the first of them.

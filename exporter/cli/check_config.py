@@ -36,10 +36,10 @@ class CheckedFile:
 
     Attributes:
         file: The file as the user named it.
-        kind: What it configures.
-        summary: What it contains; empty when it is rejected.
-        problems: Why it is rejected; empty when it is not.
-        warnings: What is allowed but probably not intended.
+        kind: The kind of configuration.
+        summary: Its content in a few words; empty when it is rejected.
+        problems: The reasons why it is rejected; empty when it is accepted.
+        warnings: Warnings about what is allowed but probably not intended.
     """
 
     file: str

@@ -17,7 +17,7 @@ _OF_REPETITIONS = ("table", "json")
 
 
 def check_what_belongs_together(options: Options) -> None:
-    """Refuse options that contradict each other.
+    """Reject options that contradict each other.
 
     Raises:
         UsageError: For the first of them.

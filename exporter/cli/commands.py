@@ -1,4 +1,4 @@
-"""The commands as data: what their `--help` says besides their flags."""
+"""The commands as data: the texts of their `--help` besides the flags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Command = Literal[
 
 
 class CommandText(NamedTuple):
-    """What the help says about a command.
+    """The help text of a command.
 
     Attributes:
         usage: The command line, without the program's name.
         summary: One line in the list of commands.
-        description: What it does.
+        description: A full description.
         examples: Command lines, without the program's name.
     """
 

@@ -1,4 +1,4 @@
-"""Warns about a server that lets everybody in."""
+"""Warns about a server that other machines can reach and that requires no authentication."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def warn_when_exposed(
     listeners: list[socket.socket], web_config: LiveConfig[WebConfig] | None, *, any_target: bool
 ) -> None:
-    """Log what strangers can do when the server listens for other machines and lets everybody in."""
+    """Log a warning when other machines can reach the server and it requires no authentication."""
     authenticates = web_config is not None and web_config.current.authenticates
     if authenticates or all(map(is_local, listeners)):
         return

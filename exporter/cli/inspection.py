@@ -1,4 +1,4 @@
-"""What `schema` and `--config.check` print: which configurations there can be, and what is wrong with one."""
+"""The command `schema`, which prints the JSON Schema, and `--config.check`, which prints the problems of a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Ends the process in time, whatever a check type has left running.
 
-At exit, Python waits for threads, child processes and whatever was registered with `atexit`. A check type may have left
-any of these, and none of them is worth a hanging stop.
+At exit, Python waits for threads, child processes and `atexit` handlers. A check type may have left any of these, and
+none of them may keep the process from stopping.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 _LOG_LIMIT_SECONDS = 0.6
-"""A little longer than the log takes to give up on a reader."""
+"""A little longer than the log waits for its reader."""
 
 
 def leave(status: int) -> NoReturn:

@@ -71,7 +71,7 @@ def _unix_address(text: str) -> UnixAddress:
 
 
 def refuse_url(text: str, instead: str) -> None:
-    """Refuse a URL where only host and port belong.
+    """Reject a URL where only host and port are expected.
 
     Args:
         text: The given value.

@@ -26,10 +26,10 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of the command line; live as long as the process.
+    """The options of the command line; lives as long as the process.
 
-    `exporter.cli.flags` says what each option means, in the flag that sets it. None means what the flag names as its
-    default: the built-in demo, the checks' own timeouts, standard output, and the time that the checks can take.
+    The flag that sets an option, in `exporter.cli.flags`, documents it. None stands for the default that the flag
+    documents, such as the built-in demo or the standard output.
 
     Attributes:
         command: The command to run.

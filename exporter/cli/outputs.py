@@ -1,4 +1,4 @@
-"""Writes what `run` reports, in one or several formats, to the standard output and to files."""
+"""Writes the reports of `run`, in one or several formats, to the standard output and to files."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def write_repetitions(repetitions: Repetitions, options: Options, mask: Mask) ->
 
 
 def _write_textfile(finished: PagedRound, options: Options) -> None:
-    """Write the file for node_exporter's textfile collector, which wants it whole, readable and without timestamps.
+    """Write the file for node_exporter's textfile collector: atomically, world-readable and without timestamps.
 
     Raises:
         OSError: When it cannot be written.

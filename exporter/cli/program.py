@@ -119,7 +119,7 @@ def configuration_loader(
         config_file: The file; None starts the demo and loads its checks, unless there are modules.
         registry: The check types, besides those of the plugins that a configuration names.
         stack: Stops the demo's targets when it is closed.
-        modules_file: The file of the modules; with it alone there are no checks. None without modules.
+        modules_file: The file of the modules; None without modules. Without `config_file`, there are then no checks.
         allow_programs: Whether checks may have types that run programs.
 
     Raises:

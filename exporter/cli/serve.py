@@ -67,11 +67,11 @@ def serve(program: Program, options: Options, service: ServiceEnvironment) -> in
     Args:
         program: The parts of the program.
         options: The command line.
-        service: What systemd has said and passed on.
+        service: The messages and sockets of systemd.
 
     Raises:
         ConfigError: When the web configuration is rejected.
-        OSError: When an address cannot be listened on, or systemd has passed no socket that can be.
+        OSError: When an address cannot be listened on, or systemd has passed no usable socket.
     """
     web_config = _web_config(program, options)
     listeners = chosen_listeners(options, service.listen_variables)
@@ -134,7 +134,7 @@ def _web_config(program: Program, options: Options) -> LiveConfig[WebConfig] | N
 
 
 def _more_blocks(probes: Probes | None, web_config: LiveConfig[WebConfig] | None) -> list[Block]:
-    """Return the metrics of parts that not every exporter has."""
+    """Return the metrics of the optional parts: modules and the web configuration."""
     blocks = [] if probes is None else probes.own_blocks()
     return blocks if web_config is None else [*blocks, *web_config_blocks(web_config)]
 
@@ -169,7 +169,7 @@ class _Serving:
         self._site = site
         self._listeners = listeners
         self._notifications = notifications
-        self._reload_asked = asyncio.Event()
+        self._reload_requested = asyncio.Event()
         self._server = WebServer(
             create_app(site),
             on_started=self._started,
@@ -181,7 +181,7 @@ class _Serving:
         """Serve until a signal stops it."""
         async with anyio.create_task_group() as tasks:
             self._install_signals()
-            tasks.start_soon(self._reload_when_asked)
+            tasks.start_soon(self._reload_on_signal)
             if self._options.auto_reload and self._program.has_files:
                 tasks.start_soon(self._watch_files)
             if self._site.web_config is not None:
@@ -233,7 +233,7 @@ class _Serving:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
-        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._reload_asked.set))
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._reload_requested.set))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _stop(self, number: signal.Signals) -> None:
@@ -249,11 +249,11 @@ class _Serving:
         self._server.should_exit = True
         leave_within(GRACE_SECONDS + _SPARE_SECONDS, 0)
 
-    async def _reload_when_asked(self) -> None:
+    async def _reload_on_signal(self) -> None:
         """Reload after each SIGHUP; several before a reload starts cause only one."""
         while True:
-            await self._reload_asked.wait()
-            self._reload_asked.clear()
+            await self._reload_requested.wait()
+            self._reload_requested.clear()
             self._notifications.reloading()
             await self._load(self._program.live_config.reload)
             self._notifications.status(status_text(self._site))

@@ -23,7 +23,7 @@ class ServiceEnvironment(NamedTuple):
 
     Attributes:
         notifications: The messages to systemd.
-        listen_variables: What is said about sockets that are passed on.
+        listen_variables: The variables about passed sockets.
     """
 
     notifications: ServiceNotifications

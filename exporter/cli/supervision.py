@@ -1,4 +1,4 @@
-"""Reports periodically to systemd what the exporter serves and that it is healthy."""
+"""Reports the status of the exporter to systemd periodically, and notifies its watchdog."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 _STATUS_SECONDS = 10.0
 _WATCHDOG_SHARE = 0.5
-"""When within the time of the watchdog to report (sd_watchdog_enabled(3))."""
+"""The share of the watchdog's time after which to notify it (sd_watchdog_enabled(3))."""
 
 
 def status_text(site: Site) -> str:
-    """Return what the exporter serves, and whether its configuration is that of the file, as one line."""
+    """Return one line that says what the exporter serves, and whether the current file is rejected."""
     live_config = site.live_config
     rejected = "" if live_config.last_reload_successful else "; the current file is rejected"
     return f"serving {live_config.current.summary} of {live_config.current.file}{rejected}"
@@ -29,7 +29,7 @@ def status_text(site: Site) -> str:
 async def report_regularly(notifications: ServiceNotifications, site: Site) -> NoReturn:
     """Report the status, and that the process is alive, until cancelled.
 
-    While no check can run, the watchdog is not told, so that systemd restarts the exporter.
+    While no check can run, the watchdog is not notified, so that systemd restarts the exporter.
     """
     interval_seconds = (notifications.watchdog_seconds or _STATUS_SECONDS / _WATCHDOG_SHARE) * _WATCHDOG_SHARE
     thread = anyio.CapacityLimiter(1)  # of its own, because a busy exporter is alive

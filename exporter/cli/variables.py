@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.cli.flag import Flag
 
 _MISSPELLED = 0.85
-"""How similar a name must be to a variable's (difflib's ratio) to be hardly meant otherwise."""
+"""The similarity to a variable's name (difflib's ratio) from which on a name counts as misspelled."""
 
 
 def read_variable(flag: Flag, text: str) -> object:

@@ -1,6 +1,6 @@
-"""`import --verify`: runs the checks here and the probes where the jobs request them, and reports what differs.
+"""`import --verify`: runs the checks here and the probes where the jobs request them, and reports the differences.
 
-What differs is run once more, because a target may have changed between the two.
+Checks with differences run once more, because a target may have changed between check and probe.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _REASONS_OF_PHASES: Mapping[str, tuple[Reason, ...]] = {
     "starttls": (Reason.STARTTLS, Reason.TLS, Reason.CERTIFICATE),
     "auth": (Reason.AUTH,),
 }
-"""Why a run fails in a phase that an earlier run of the check has passed; the phase has the same name in every type."""
+"""The reason of a failure in each phase that all check types have; shown at 0 once a run has passed the phase."""
 
 _NO_PHASES: Mapping[str, Histogram] = MappingProxyType({})
 
@@ -61,7 +61,7 @@ class RecentPeak:
 
 
 class CheckCounters:
-    """The counters of one check; live as long as the check is configured, guarded by the lock of the counters.
+    """The counters of one check; lives as long as the check is configured, guarded by the lock of the counters.
 
     Attributes:
         runs: Number of results.
@@ -70,7 +70,7 @@ class CheckCounters:
             their first failure too. All 22 reasons would add half to the page of a check, for series that never change.
             Replaced and never changed, because checks without failures share it.
         duration: Durations of the runs that were started.
-        phases: Durations by phase; empty unless the check asks for them.
+        phases: Durations by phase; empty unless the check has `phase_histograms`.
         created_timestamp_seconds: Unix time since which all of this is counted.
     """
 
@@ -147,7 +147,7 @@ def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
 
 
 class BatchCounters:
-    """The counters of batches; live for the process, guarded by the lock of the counters.
+    """The counters of batches; lives for the process, guarded by the lock of the counters.
 
     Attributes:
         counters: Counters without labels.
@@ -216,7 +216,7 @@ class BatchCounters:
 
 
 class Counters:
-    """All counters; live for the process, shared by threads.
+    """All counters; lives for the process, shared by threads.
 
     Attributes:
         lock: Held while counting and while a page is read, so that no page shows a partly counted result.

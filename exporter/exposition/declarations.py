@@ -26,10 +26,10 @@ _LARGEST_NUMBER = 10**308
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 PHASE_LABELS = ("phase",)
 PHASE_SUFFIX = "_duration_seconds"
-"""A family with these labels and this end of its name has the seconds spent in each phase."""
+"""The labels and the name suffix of a family of phase durations."""
 
 MAX_PHASES = 20
-"""Most phases of one type, each of which may have a histogram: more than any protocol has."""
+"""Maximum number of phases of one type, each of which may have a histogram: more than any protocol has."""
 
 _OF_PROMETHEUS = frozenset(("up", "ALERTS", "ALERTS_FOR_STATE"))
 """Series that Prometheus itself adds, besides those that begin with `scrape_`."""

@@ -101,7 +101,7 @@ CHECK_DURATION = Family(
 )  # fmt: skip
 PHASE_DURATION = Family(
     name="nyxmon_check_phase_duration_seconds", kind=Kind.HISTOGRAM, about_checks=True, buckets=_DURATION_BUCKETS,
-    labels=("phase",), help="How long the phases of runs took; only for checks that ask for it.",
+    labels=("phase",), help="How long the phases of runs took; only for checks with `phase_histograms`.",
 )  # fmt: skip
 CHECK_RUNS = Family(
     name="nyxmon_check_runs_total", kind=Kind.COUNTER, about_checks=True,
@@ -125,7 +125,7 @@ BATCH_DEADLINE_EXCEEDED = Family(
     name="nyxmon_batch_deadline_exceeded", help="Checks of this scrape that were cut off by its deadline."
 )
 BATCH_STREAM_HIGH_WATER = Family(
-    name="nyxmon_batch_stream_high_water", help="Most results of this scrape that were waiting to be taken over."
+    name="nyxmon_batch_stream_high_water", help="Most results of this scrape that waited in the stream at once."
 )
 BATCH_LOOP_LAG = Family(
     name="nyxmon_batch_loop_lag_seconds",
@@ -137,7 +137,7 @@ BATCH_DURATION = Family(
 )  # fmt: skip
 BATCH_START_WAIT = Family(
     name="nyxmon_batch_start_wait_seconds", kind=Kind.HISTOGRAM, buckets=_WAIT_BUCKETS,
-    help="How long checks were held back so that starting them all at once does not falsify durations.",
+    help="How long checks were held back, because starting all at once would falsify durations.",
 )  # fmt: skip
 BATCH_CLEANUP_DURATION = Family(
     name="nyxmon_batch_cleanup_duration_seconds", kind=Kind.HISTOGRAM, buckets=_WAIT_BUCKETS, labels=("resource",),
@@ -158,7 +158,7 @@ BATCH_HTTP_REUSED = Family(
 )  # fmt: skip
 BATCH_EXECUTORS = Family(
     name="nyxmon_batch_executors_instantiated_total", kind=Kind.COUNTER, labels=("check_type",),
-    help="Executors made for batches, by the check type they were made for.",
+    help="Executors created for batches, by check type.",
 )  # fmt: skip
 BATCH_CLEANUP_ERRORS = Family(
     name="nyxmon_batch_cleanup_errors_total", kind=Kind.COUNTER, labels=("resource",),
@@ -189,7 +189,7 @@ RELOAD_TIMESTAMP = Family(
 )
 RESOLVER_THREADS = Family(
     name="nyxmon_exporter_resolver_threads",
-    help="Threads in which the system is being asked for a name right now, for checks with `resolver: system`; 32 at"
+    help="Threads in which the system resolves a name right now, for checks with `resolver: system`; 32 at"
     " most, and then further names wait. One whose check was given up counts until the system answers.",
 )
 CHECK_THREADS = Family(
@@ -223,7 +223,7 @@ class MetricFamilies:
 
     Attributes:
         families: All of them, in page order.
-        of_types: Those that check types declare.
+        of_types: The families that check types declare.
         by_spec: The family of each metric that a check type declares.
         type_names: The check types.
         mask: Masks secrets in label values that were measured.

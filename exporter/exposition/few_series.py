@@ -1,4 +1,4 @@
-"""A few series that are about no check, or about the only one on the page, such as those of a probe.
+"""Pages of a few series without check labels, such as those of a probe.
 
 Probes of the same module mostly show the same series, so everything but the values is written once and kept.
 """
@@ -36,7 +36,7 @@ class FewSeries:
         """Start without a series.
 
         Args:
-            beginnings: What was written for earlier pages of the same kind.
+            beginnings: The texts written for earlier pages of the same kind.
         """
         self._beginnings = beginnings
         self.families: list[Family] = []
@@ -65,7 +65,7 @@ class FewSeries:
 
 
 class Beginnings:
-    """What stands before the values on pages of the same kind; lives as long as what they are about, shared by threads.
+    """The text before each value on pages of the same kind; lives as long as their module or check, shared by threads.
 
     Only a few are kept, because some labels are measured and differ from page to page.
     """
@@ -74,7 +74,7 @@ class Beginnings:
         self._kept: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def of(self, families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
-        """Return what stands before each value: the labels, and before the first of a family its header."""
+        """Return the text before each value: its name and labels, preceded by the header for the first of a family."""
         key = (families, own, is_openmetrics)
         kept = self._kept.get(key)
         if kept is None:

@@ -28,7 +28,7 @@ _OLDER_OPENMETRICS = "0.0.1"
 
 
 _HEADERS = 64
-"""Values whose choice is remembered; scrapers send the same ones each time."""
+"""Maximum number of header values whose choice is cached; scrapers send the same ones each time."""
 
 _PROTOBUF = {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"}
 """The parameters, in lower case, that a client must send to get protobuf: there are other messages and encodings."""

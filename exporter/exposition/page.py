@@ -24,7 +24,7 @@ except ImportError:  # there is no ISA-L for this processor; everything works wi
     from zlib import compressobj  # type: ignore[assignment] # the same interface, with another name of its result
 
 _GZIP_LEVEL = 1
-"""The other levels of ISA-L save no bytes on such pages, or no time. Those of zlib take more than twice the time."""
+"""Other levels of ISA-L save neither bytes nor time on such pages. zlib takes more than twice the time at any level."""
 
 _GZIP_WINDOW = 31
 

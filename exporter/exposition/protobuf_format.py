@@ -136,12 +136,12 @@ def _metrics(
 
 @lru_cache
 def _value_head(field: int, size_of_end: int) -> bytes:
-    """Return what comes before the value of a gauge or counter, whose message is as long as it and what follows."""
+    """Return the bytes before the value of a gauge or counter; they include the length of its message."""
     return delimited_tag(field) + varint(len(_VALUE) + _DOUBLE_SIZE + size_of_end) + _VALUE
 
 
 def _counter_ends(labels: Sequence[CheckLabels], created: Mapping[CheckLabels, float]) -> list[bytes]:
-    """Return when each of these counters began to count; nothing where that is unknown, and for gauges."""
+    """Return the encoded creation time of each counter; empty where it is unknown, and for gauges."""
     if not created:
         return [b""] * len(labels)
     return [_created_field(_COUNTER_CREATED, created.get(each)) for each in labels]

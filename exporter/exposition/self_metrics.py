@@ -26,7 +26,7 @@ _WITHOUT_CHECK = CheckColumn([NO_CHECK])
 
 
 class ExporterFacts(NamedTuple):
-    """What the exporter reports about itself.
+    """Facts about the exporter itself, for its metrics.
 
     Attributes:
         version: Its version.

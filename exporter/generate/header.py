@@ -1,4 +1,4 @@
-"""Adds a comment at the top of a generated file that says how it was made, so that nobody edits it by hand."""
+"""Adds a comment at the top of a generated file that shows the command that generated it."""
 
 from __future__ import annotations
 

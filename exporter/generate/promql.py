@@ -34,7 +34,7 @@ def series_of_check(metric: str, check: Check, *, within_seconds: float = 0.0) -
     Args:
         metric: The metric.
         check: The check; the expression for a rarely scraped check looks back over its last two scrapes.
-        within_seconds: How long a sample counts at least; 0 for as long as Prometheus sees it.
+        within_seconds: Minimum time that a sample counts; 0 for Prometheus' own lookback.
     """
     labels = {"check": check.name, "check_type": check.check_type, "target": check.shown_target}
     matchers = ",".join(f"{name}={quote_label_value(clean_value(value))}" for name, value in labels.items())

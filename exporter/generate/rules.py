@@ -37,7 +37,7 @@ _CERTIFICATE_COUNTS_SECONDS = 3600.0
 
 
 class _Kind(NamedTuple):
-    """What alerts of one kind have in common; texts are Go templates that Prometheus expands.
+    """The common parts of alerts of one kind; texts are Go templates that Prometheus expands.
 
     Attributes:
         marker: Value of the label `alert` of the recorded series.
@@ -92,7 +92,7 @@ _CERTIFICATE = _Kind(
     "The certificate of {{ $labels.target }} expires in {{ $value | humanizeDuration }}",
     "",
     "The first certificate of the chain that check {{ $labels.check }} was shown on {{ $labels.instance }}"
-    " expires in {{ $value | humanizeDuration }}. Whatever renews it has not done so.",
+    " expires in {{ $value | humanizeDuration }}. It has not been renewed.",
     "nyxmon-certificates",
 )
 

@@ -1,4 +1,4 @@
-"""How Prometheus gets access: scheme, user and certificates, as keys of scrape jobs and of discovery."""
+"""How Prometheus authenticates to exporters: scheme, user and certificates, as keys of scrape jobs and discovery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Scheme = Literal["http", "https"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrapeAccess:
-    """How Prometheus gets access to the exporters; paths are those on the machine of Prometheus.
+    """How Prometheus connects and authenticates to the exporters; paths are on the machine of Prometheus.
 
     Attributes:
         scheme: Scheme of their URLs.

@@ -56,7 +56,7 @@ class Scraping:
     Attributes:
         addresses: Host and port of each exporter as Prometheus reaches it; all run the same checks.
         route_prefix: Path before all routes of the exporters, without a slash at its end; empty for none.
-        access: How Prometheus is let in.
+        access: How Prometheus connects and authenticates.
         endpoint: What Prometheus scrapes.
         job: Name of the job, or the prefix of the names when there are several.
         interval_seconds: The interval of checks without one; None derives it from their timeouts.

@@ -51,13 +51,13 @@ class TlsOptions(BaseModel):
 
 
 class Access(BaseModel):
-    """What a request to the exporter of a job needs.
+    """How to authenticate to the exporter of a job.
 
     Attributes:
         basic_auth: A user name and a password; None for none.
         authorization: Other credentials; None for none.
         tls_config: The TLS options.
-        directory: Where relative paths begin.
+        directory: The directory that paths are relative to.
         unsupported: The options of the job that are not applied here.
     """
 
@@ -88,7 +88,7 @@ class Access(BaseModel):
         """Return a context for requests over https.
 
         Raises:
-            OSError: When a file cannot be read, or is not what it should be.
+            OSError: When a file cannot be read or has the wrong content.
         """
         options = self.tls_config
         context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -127,7 +127,7 @@ def access_of(options: Mapping[str, Any], directory: Path) -> Access:
 
     Args:
         options: The keys of the job.
-        directory: Where its relative paths begin.
+        directory: The directory that paths of the job are relative to.
 
     Raises:
         ValueError: When an option is not as Prometheus allows it.

@@ -1,8 +1,8 @@
-"""Compares what blackbox_exporter reports about a probe with what the check that replaces it measured.
+"""Compares the series that blackbox_exporter returns for a probe with those of the check that replaces it.
 
-Every series that blackbox_exporter has must be there. Verdict, status codes, versions, causes of failures, certificates
-and counts must be equal; durations must be close, when both succeed. What depends on the moment (lengths of pages, the
-address of a name that has several) only has to be there. Series that only the check has are no difference.
+The check must have every series of blackbox_exporter. Verdict, status codes, versions, causes of failures, certificates
+and counts must be equal; durations must be close when both succeed. Values that depend on the moment, such as the
+length of a page, need not be equal. Additional series of the check do not count as differences.
 """
 
 from __future__ import annotations

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 DEFAULT_MODULE = "http_2xx"
 _USER_INFO = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^/?#@]*)@")
 _OFFSET_SECONDS = 0.5
-"""What blackbox_exporter subtracts from the time that Prometheus allows."""
+"""Seconds that blackbox_exporter subtracts from the scrape timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What became of the jobs.
+    """The checks.yml made from scrape jobs.
 
     Attributes:
         text: The checks.yml.
@@ -49,20 +49,20 @@ class Imported:
 
 @dataclass(slots=True)
 class _Item:
-    """One item of `checks`: comments, and keys; none where nothing could be made."""
+    """One item of `checks`: its comments and its keys; no keys where no check could be made."""
 
     remarks: list[str]
     keys: dict[str, object]
 
 
 class _Source(NamedTuple):
-    """What an item is made from, and where.
+    """The source of an item, and the directories that paths are relative to.
 
     Attributes:
         job: The job.
         modules: The modules.
-        directory: Where the relative paths of the job begin.
-        output_directory: Where those of the checks.yml begin.
+        directory: The directory that paths of the job are relative to.
+        output_directory: The directory that paths of the checks.yml are relative to.
     """
 
     job: Job
@@ -83,8 +83,8 @@ def import_jobs(modules: Modules, jobs: Iterable[Job], directory: Path, output_d
     Args:
         modules: The modules that they name.
         jobs: The jobs of Prometheus.
-        directory: Where their relative paths begin.
-        output_directory: Where those of the checks.yml begin.
+        directory: The directory that paths of the jobs are relative to.
+        output_directory: The directory that paths of the checks.yml are relative to.
     """
     items: list[_Item] = []
     named: list[tuple[str, RequestedProbe]] = []

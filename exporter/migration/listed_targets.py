@@ -51,7 +51,7 @@ def why_written_out(job: Job, module: Module, probes: Sequence[RequestedProbe]) 
 
 
 def _is_usual(rules: Sequence[Rule]) -> bool:
-    """Whether rules pass the address on as the target and send the request to an exporter, and nothing else."""
+    """Whether rules do nothing but pass the address on as the target and send the request to an exporter."""
     *passing, last = rules or (Rule(),)
     is_sent = not last.source_labels and last.target_label == _EXPORTER and last.action == "replace"
     is_plain = "$" not in last.replacement and last.regex == Rule().regex

@@ -1,4 +1,4 @@
-"""Reads the scrape jobs of a prometheus.yml, and finds out which probes they request."""
+"""Reads the scrape jobs of a prometheus.yml, and determines the probes that they request."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FileDiscovery(BaseModel):
 
 
 class Job(BaseModel):
-    """One scrape job, as far as probes depend on it; `model_extra` has the rest."""
+    """One scrape job: the keys that affect probes; `model_extra` has the others."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -139,11 +139,11 @@ def read_jobs(path: Path) -> tuple[Job, ...]:
 
 
 def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], list[str]]:
-    """Return the probes that a job requests, and remarks on what is not known here.
+    """Return the probes that a job requests, and remarks on what could not be determined.
 
     Args:
         job: The job.
-        directory: Where its relative paths begin.
+        directory: The directory that paths of the job are relative to.
     """
     remarks = [
         f"the targets of {key} are not known here and are missing below"

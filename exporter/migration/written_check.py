@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 _SUCCESS = ((200, 299),)
 _DEFAULTS = {("status", "in", _SUCCESS), ("rcode", "in", ("NOERROR",))}
-"""What checks expect without being told."""
+"""Default expectations of check types."""
 
 _IN_MEMORY = "/proc/self/fd/"
 """Where the module contains a certificate or key."""
@@ -133,6 +133,6 @@ def _template(template: Template) -> str:
 
 
 def key_order(keys: Mapping[str, object]) -> dict[str, object]:
-    """Return keys in the order in which a person writes them."""
+    """Return keys in the usual order."""
     first = ("name", "type", "target", "targets", "target_files", "each", "interval", "timeout", "labels")
     return {key: keys[key] for key in (*first, *keys) if key in keys}

@@ -1,4 +1,4 @@
-"""Writes what only modules have, the rules of their requests, as far as the keys of a check can say it."""
+"""Writes the request rules of a module as keys of a check, as far as checks have equivalent keys."""
 
 from __future__ import annotations
 

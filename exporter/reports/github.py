@@ -38,7 +38,7 @@ def workflow_command(
     """Return one command, with its line feed.
 
     Args:
-        level: What kind of annotation it makes.
+        level: The kind of annotation.
         message: Its text.
         title: Its heading; empty for the kind.
         file: The file it belongs to, relative to the working directory; empty for none.
@@ -59,7 +59,7 @@ def workflow_command(
 def github_report(finished: Round, mask: Mask) -> str:
     """Return an annotation for each check that is not ok, at its line, and the summary.
 
-    What makes the round fail is an error, what does not is a warning, and what is in maintenance a notice.
+    A check that makes the round fail is an error, another one that is not ok a warning, one in maintenance a notice.
     """
     commands = [
         _annotation(each, finished, mask) for each in finished.checks if each.result.status is not ResultStatus.OK

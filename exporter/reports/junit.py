@@ -26,7 +26,7 @@ _OWN_FAULTS = frozenset((Reason.LOCAL, Reason.RUNNER, Reason.INTERNAL, Reason.ST
 """Reasons that say nothing about the target: errors of a test, where others are failures."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML document can contain (XML 1.0, section 2.2)."""
+"""Characters that no XML document can contain (XML 1.0 section 2.2)."""
 
 
 def junit_report(finished: Round, mask: Mask) -> str:

@@ -30,7 +30,7 @@ class ColumnHead(NamedTuple):
     """The head of a column.
 
     Attributes:
-        name: What it says.
+        name: Its text.
         is_number: Whether its cells are numbers, which are aligned to the right.
         is_long: Whether its cells are cut where the terminal is too narrow.
     """

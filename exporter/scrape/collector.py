@@ -101,8 +101,8 @@ class CheckCollector(Collector):
 
         Args:
             budget_seconds: Time for all checks; None for no limit.
-            given_up: Once it is done, nothing waits for the outcome: checks without a result are cancelled, and
-                nothing is recorded for them.
+            given_up: When this future completes, nothing waits for the outcome any more: checks without a result are
+                cancelled, and nothing is recorded for them.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been run.
@@ -160,7 +160,7 @@ class CheckCollector(Collector):
 
 
 def _in_maintenance(checks: Sequence[Check]) -> list[bool]:
-    """Return whether each check is in maintenance now; windows that checks share are looked at once."""
+    """Return whether each check is in maintenance now; windows that checks share are evaluated once."""
     now_seconds = time()
     known: dict[int, bool] = {}
     for check in checks:
@@ -171,7 +171,7 @@ def _in_maintenance(checks: Sequence[Check]) -> list[bool]:
 
 def _no_result(check: Check) -> Result:
     """Return a substitute for a result that a third-party runner did not return."""
-    detail = "the runner gave no result"
+    detail = "the runner returned no result"
     return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.RUNNER, detail=detail)
 
 

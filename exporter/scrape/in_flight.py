@@ -1,8 +1,8 @@
 """Lets scrapes share batches: a scrape of checks that are already running waits for that batch.
 
-Any number of scrapes can board a batch. It takes off once, when a thread is free for it, and ends early when every
-scrape has left it. A batch that still waits for a thread when another one of the same checks lands is not flown: its
-scrapes get the outcome of the other, which is as new as if they had boarded that.
+Any number of scrapes can join a batch. It starts once, when a thread is free for it, and ends early when every scrape
+has left it. A batch that still waits for a thread when another one of the same checks finishes is not run: its scrapes
+get the outcome of the other, which is as new as if they had joined that.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _LEAST_SHARE = 0.75
 less, checks would be cut off because another scrape has less time."""
 
 _LONGEST_WAIT_SHARE = 0.25
-"""A scrape waits for its batch to take off for at least this share of its time, whatever time the checks need."""
+"""A scrape waits at least this share of its time for its batch to start, however long the checks take."""
 
 
 class InFlightBatch:
-    """A batch that scrapes wait for; created by `InFlightBatches.board`.
+    """A batch that scrapes wait for; created by `InFlightBatches.join`.
 
     Attributes:
-        took_off: Done when the batch has begun.
-        outcome: Its outcome; an exception when the runner failed.
-        given_up: Done when no scrape waits for it any more.
+        started: Completes when the batch starts.
+        outcome: Completes with the outcome, or with the exception of the runner.
+        given_up: Completes when no scrape waits for the batch any more.
     """
 
     def __init__(self) -> None:
-        self.took_off: Future[None] = Future()
+        self.started: Future[None] = Future()
         self.outcome: Future[Outcome] = Future()
         self.given_up: Future[None] = Future()
         self._deadlines: dict[Ticket, float] = {}
@@ -46,10 +46,10 @@ class InFlightBatch:
         """Whether it has an outcome, or nobody waits for one."""
         return self.outcome.done() or self.given_up.done()
 
-    def board(self, ticket: Ticket, deadline: float, budget_seconds: float, needed_seconds: float) -> None:
-        """Let a scrape wait for the batch; the scrapes that board before it begins determine its deadline."""
+    def join(self, ticket: Ticket, deadline: float, budget_seconds: float, needed_seconds: float) -> None:
+        """Let a scrape wait for the batch; the scrapes that join before it starts determine its deadline."""
         self._needed_seconds = max(self._needed_seconds, needed_seconds)
-        if not self._deadlines or (not self.took_off.done() and deadline < self._deadline):
+        if not self._deadlines or (not self.started.done() and deadline < self._deadline):
             self._deadline, self._budget_seconds = deadline, budget_seconds
         self._deadlines[ticket] = deadline
 
@@ -57,30 +57,30 @@ class InFlightBatch:
         """Remove a scrape; return whether it was the last one, so that the batch must be given up."""
         if self._deadlines.pop(ticket, None) is None or self.outcome.done():
             return False
-        if not self.took_off.done() and self._deadlines:
+        if not self.started.done() and self._deadlines:
             self._deadline = min(self._deadlines.values())
         return not self._deadlines
 
     def suits(self, deadline: float, needed_seconds: float) -> bool:
-        """Return whether a scrape may wait for the batch: it ends in time and has enough time itself."""
+        """Return whether a scrape may join: the batch ends before the scrape's deadline and has enough time itself."""
         return not self.is_over and self._deadline <= deadline and self._has_time(needed_seconds)
 
-    def land(self, outcome: Outcome) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Set the outcome for the waiting scrapes, whether this batch or another one ran."""
-        if not self.took_off.done():
-            self.took_off.set_result(None)
+        if not self.started.done():
+            self.started.set_result(None)
         self.outcome.set_result(outcome)
 
-    def waits_for_what(self, landed: InFlightBatch) -> bool:
-        """Return whether the batch has not begun, and the outcome of another one of the same checks serves it."""
-        return not self.is_over and not self.took_off.done() and landed._has_time(self._needed_seconds)
+    def can_use_outcome_of(self, finished: InFlightBatch) -> bool:
+        """Return whether the batch has not started and can take the outcome of another one of the same checks."""
+        return not self.is_over and not self.started.done() and finished._has_time(self._needed_seconds)
 
     def _has_time(self, needed_seconds: float) -> bool:
         return self._budget_seconds >= _LEAST_SHARE * needed_seconds
 
-    def take_off(self) -> float:
-        """Mark the batch as begun and return the seconds left."""
-        self.took_off.set_result(None)
+    def start(self) -> float:
+        """Mark the batch as started and return the seconds left."""
+        self.started.set_result(None)
         return self._deadline - monotonic()
 
 
@@ -90,7 +90,7 @@ class Ticket:
     Attributes:
         in_flight: The batch.
         is_first: Whether its holder has to start the batch.
-        longest_wait_seconds: How long to wait for it to begin; after that, checks could be cut off.
+        longest_wait_seconds: How long to wait for its start; after that, checks could be cut off.
     """
 
     __slots__ = ("in_flight", "is_first", "longest_wait_seconds")
@@ -114,7 +114,7 @@ class InFlightBatches:
         self._open: list[InFlightBatch] = []
         self._lock = Lock()
 
-    def board(self, budget_seconds: float) -> Ticket:
+    def join(self, budget_seconds: float) -> Ticket:
         """Join a suitable batch or create one; the caller must `leave` it.
 
         Args:
@@ -129,21 +129,21 @@ class InFlightBatches:
             if joined is None:
                 self._open.append(in_flight)
             ticket = Ticket(in_flight, longest_wait_seconds, is_first=joined is None)
-            in_flight.board(ticket, deadline, budget_seconds, needed_seconds)
+            in_flight.join(ticket, deadline, budget_seconds, needed_seconds)
         return ticket
 
-    def take_off(self, in_flight: InFlightBatch) -> float | None:
-        """Begin a batch and return the seconds left; None when it is over before it begins."""
+    def start(self, in_flight: InFlightBatch) -> float | None:
+        """Start a batch and return the seconds left; None when it is already over."""
         with self._lock:
-            return None if in_flight.is_over else in_flight.take_off()
+            return None if in_flight.is_over else in_flight.start()
 
-    def land(self, in_flight: InFlightBatch, outcome: Outcome) -> None:
-        """End a batch; those that wait to run the same checks end with it."""
+    def finish(self, in_flight: InFlightBatch, outcome: Outcome) -> None:
+        """Finish a batch, and with it the batches that wait to run the same checks."""
         with self._lock:
-            in_flight.land(outcome)
+            in_flight.finish(outcome)
             for each in self._open:
-                if each.waits_for_what(in_flight):
-                    each.land(outcome)
+                if each.can_use_outcome_of(in_flight):
+                    each.finish(outcome)
             self._forget()
 
     def leave(self, ticket: Ticket) -> None:

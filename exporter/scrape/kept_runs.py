@@ -23,11 +23,11 @@ _MARSHAL_VERSION = 2
 """The last one that does not look for objects that occur twice, which would take twice the time."""
 
 _MAX_SHAPES = 1000
-"""Most shapes known at a time: a check type may log other messages or measure other labels in each run."""
+"""Maximum number of shapes kept: a check type may log other messages or measure other labels in each run."""
 
 
 class Shape(NamedTuple):
-    """What the runs of a type usually have in common.
+    """The part that the runs of a check type usually have in common.
 
     Attributes:
         specs: The family of each measurement.
@@ -88,7 +88,7 @@ class Packing:
         self._shapes: dict[Shape, Shape] = {}
 
     def forget_shapes(self) -> None:
-        """Forget what runs had in common so far, such as the metrics of a plugin that has gone."""
+        """Forget all shapes, which may refer to metrics of a plugin that was removed."""
         self._shapes.clear()
 
     def pack(self, run: Run, size_bytes: int, expectations: tuple[Expectation, ...], shape: Shape | None) -> KeptRun:
@@ -97,7 +97,7 @@ class Packing:
         Args:
             run: The run.
             size_bytes: The memory that it is taken to need.
-            expectations: Those of its check; usually all of them were judged.
+            expectations: The expectations of the check; usually all of them were judged.
             shape: The shape of the run before; usually that of this one too.
         """
         point = point_of(run)

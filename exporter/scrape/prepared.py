@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     _Key: TypeAlias = Selection | str | tuple[str, frozenset[str]]
 
 _SPARE_CHECKS = 1000
-"""How many checks beyond twice the configuration the prepared scrapes may hold, so that pages about single checks and
+"""Prepared scrapes may contain this many checks beyond twice the configuration, so that pages about single checks and
 unusual selections are prepared once, but a client that tries all selections cannot fill the memory."""
 
 
 class Configuration(Protocol):
-    """What the service reads of a configuration; `exporter.config.Config` is one."""
+    """The parts of a configuration that the service reads; implemented by `exporter.config.Config`."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -41,7 +41,7 @@ class Configuration(Protocol):
 
 
 class PreparedScrape:
-    """What is prepared for repeated scrapes of the same selection of checks.
+    """Everything reused by repeated scrapes of the same selection of checks.
 
     Attributes:
         collector: Runs the checks.
@@ -65,7 +65,7 @@ class PreparedScrape:
 
 
 class PreparedConfig:
-    """What is prepared for scrapes of one configuration; a reload replaces it as a whole. Shared by threads.
+    """The prepared scrapes of one configuration; a reload replaces it as a whole. Shared by threads.
 
     Attributes:
         config: The configuration.
@@ -78,7 +78,7 @@ class PreparedConfig:
         runner: CheckRunner,
         records: Records,
     ) -> None:
-        """Prepare nothing yet; what a selection needs is prepared when it is chosen first.
+        """Create it without prepared scrapes; each is prepared when its selection is first chosen.
 
         Args:
             config: The configuration.
@@ -94,7 +94,7 @@ class PreparedConfig:
         self._lock = Lock()
 
     def choose(self, selection: Selection) -> PreparedScrape:
-        """Return what is prepared for the checks of a selection.
+        """Return the prepared scrape of a selection.
 
         Raises:
             UnknownCheckNameError: When it names a check that is not configured.
@@ -103,7 +103,7 @@ class PreparedConfig:
         return self._prepared(selection, lambda: self._selected(selection), labelled=True)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
-        """Return what is prepared for a single check, on a page without check labels.
+        """Return the prepared scrape of a single check, on a page without check labels.
 
         Raises:
             UnknownCheckNameError: When no check has the name.

@@ -38,7 +38,7 @@ class ProbeRequest:
     Attributes:
         target: The target.
         module: The name of the module; empty for the default one.
-        hostname: The name to ask for at the target, instead of its own; empty for none.
+        hostname: The host name to request at the target instead of the target's; empty for none.
         scrape_timeout: The time that Prometheus allows, as its header says; None when it was not sent.
     """
 

@@ -46,14 +46,14 @@ ANY_TARGET = parse_allowed_targets(())
 
 DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.3
-"""By how much a probe may start late and still report its own timeout. It is less than the share of the scrape timeout
-that is kept for the answer."""
+"""How late a probe may start and still report its own timeout: less than the part of the scrape timeout that is
+reserved for the answer."""
 
 _MOST_CHECKS = 4096
 """Targets per module whose checks are kept; preparing one costs more than most of what is done with it."""
 
 _UNKNOWN_MODULES = Family(
-    name="blackbox_module_unknown_total", kind=Kind.COUNTER, help="Probes that asked for a module that does not exist."
+    name="blackbox_module_unknown_total", kind=Kind.COUNTER, help="Probes with an unknown module."
 )
 _RELOAD_SUCCESSFUL = Family(
     name="blackbox_exporter_config_last_reload_successful",
@@ -127,7 +127,7 @@ class Probes:
         return self._live_modules.current
 
     def _reload(self, modules: Modules) -> None:
-        """Use these modules from now on; a probe in progress keeps its own."""
+        """Use these modules from now on; a probe in progress keeps the module it started with."""
         mask = self._live_modules.masks
         self._loaded = {
             name: _Loaded(
@@ -144,7 +144,7 @@ class Probes:
         return replace(check, name=name, allowed_targets=self._allowed_targets)
 
     def prepare(self, request: ProbeRequest) -> Probe:
-        """Return the probe that a request asks for.
+        """Return the probe for a request.
 
         Raises:
             UnknownModuleError: When the module does not exist.

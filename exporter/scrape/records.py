@@ -1,4 +1,4 @@
-"""Keeps what outlives a scrape: counters, states, history, and the last results of checks with a minimum interval."""
+"""Records that outlive a scrape: counters, states, history, and the last results of checks with a minimum interval."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _JITTER_SHARE = 0.05
 check whose interval equals the scrape interval must not skip every other scrape."""
 
 _LONGEST_FAILURE_SECONDS = 600.0
-"""How long a failure is repeated at most, so that a moment without an answer is not shown for half a day. What the
-target did answer is repeated for the whole minimum interval, also when it was not as expected."""
+"""Time limit for reusing a failure, so that a moment without an answer is not shown for half a day. A result from an
+answer of the target is reused for the whole minimum interval, even if it missed an expectation."""
 
 
 class LastResult(NamedTuple):

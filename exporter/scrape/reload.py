@@ -1,4 +1,4 @@
-"""What a reload does to scrapes, in one function; the configuration in force calls it, never a scrape."""
+"""Applies a new configuration to scrapes, in one function, which LiveConfig calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def take_over(
     config: Configuration, registry: ExecutorRegistry, runner: CheckRunner, records: Records, mask: Mask
 ) -> PreparedConfig:
-    """Take over a configuration and return what scrapes use from now on.
+    """Apply a configuration and return the prepared configuration that scrapes use from now on.
 
     A scrape in progress keeps what was prepared for its configuration. Its results count for the checks that the new
     configuration still contains.

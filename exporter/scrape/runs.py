@@ -97,7 +97,7 @@ def has_failed(data: bytes | bytearray) -> bool:
 
 
 def run_of_point(data: bytes | bytearray, place: int = 0) -> Run:
-    """Return what a point still tells of its run."""
+    """Return the run of a point, without the details that points do not have."""
     recorded, started, duration, timeout, attempts, status, reason, length = _POINT.unpack_from(data, place)
     place += _POINT.size
     detail = data[place : place + length].decode()

@@ -72,7 +72,7 @@ class LiveConfiguration(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrapeRequest:
-    """What a scrape asks for.
+    """The parameters of a scrape.
 
     Attributes:
         selection: Which checks to run.
@@ -182,7 +182,7 @@ class ScrapeService:
         return self._page(self.choose_one(check_name), request, whole=False)
 
     def choose(self, selection: Selection) -> PreparedScrape:
-        """Return what is prepared for a selection of checks.
+        """Return the prepared scrape of a selection of checks.
 
         Raises:
             UnknownCheckNameError: When it names a check that is not configured.
@@ -191,7 +191,7 @@ class ScrapeService:
         return self._prepared.choose(selection)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
-        """Return what is prepared for a page about one check.
+        """Return the prepared scrape of one check, for a page without check labels.
 
         Raises:
             UnknownCheckNameError: When no check has the name.
@@ -206,7 +206,7 @@ class ScrapeService:
         """
         return self._prepared.choose_now(check_names)
 
-    def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
+    def join(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
         """Join a suitable batch of the checks or create one; the caller must return the ticket.
 
         Args:
@@ -214,14 +214,14 @@ class ScrapeService:
             budget_seconds: Time until the page must be ready.
         """
         writing_seconds = min(prepared_scrape.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
-        ticket = prepared_scrape.in_flight.board(budget_seconds - writing_seconds)
+        ticket = prepared_scrape.in_flight.join(budget_seconds - writing_seconds)
         if not ticket.is_first:
             self._records.counters.count_joined_scrape()
         return ticket
 
-    def fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
-        """Run a batch that was boarded and set its outcome. Blocks until then."""
-        budget_seconds = prepared_scrape.in_flight.take_off(in_flight)
+    def run_batch(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
+        """Run a batch that was joined and set its outcome. Blocks until then."""
+        budget_seconds = prepared_scrape.in_flight.start(in_flight)
         if budget_seconds is None:
             return
         try:
@@ -229,7 +229,7 @@ class ScrapeService:
         except BaseException as error:  # noqa: BLE001 - raised again for the scrapes that wait
             in_flight.outcome.set_exception(error)
         else:
-            prepared_scrape.in_flight.land(in_flight, outcome)
+            prepared_scrape.in_flight.finish(in_flight, outcome)
 
     def write(self, prepared_scrape: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
         """Write the page about an outcome.
@@ -248,10 +248,10 @@ class ScrapeService:
         return page
 
     def _page(self, prepared_scrape: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
-        ticket = self.board(prepared_scrape, request.budget_seconds)
+        ticket = self.join(prepared_scrape, request.budget_seconds)
         try:
             if ticket.is_first:
-                self.fly(prepared_scrape, ticket.in_flight)
+                self.run_batch(prepared_scrape, ticket.in_flight)
             return self.write(prepared_scrape, ticket.in_flight.outcome.result(), request, whole=whole)
         finally:
             prepared_scrape.in_flight.leave(ticket)

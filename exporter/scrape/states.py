@@ -55,7 +55,7 @@ class EndedState(NamedTuple):
 
 
 class CheckStates:
-    """The states of one check; live as long as the check is configured, guarded by the lock of the log.
+    """The states of one check; lives as long as the check is configured, guarded by the lock of the log.
 
     The changes are stored as consecutive bytes, newest first: as objects they would take ten times the memory.
 
@@ -103,8 +103,8 @@ class StateLog:
       metrics say. The state of a check that was not started begins with its batch.
     - A failure for another reason than before continues the state, and so does a maintenance window: the target does
       not change when it begins or ends.
-    - A result that is given again within the minimum interval is no run, and what a client did not wait for is no
-      result.
+    - A result that is reused within the minimum interval does not count as a run, and neither does a run that was
+      abandoned because the client disconnected.
     - A reload keeps the states of checks whose name, type and target remain; a restart keeps none.
     """
 
@@ -179,7 +179,7 @@ class StateLog:
             return None if states is None else next(states.changes(), None)
 
     def count_changes(self, name: str, since_timestamp_seconds: float) -> int:
-        """Return how often the state of a check has changed since a Unix time; its first run is no change."""
+        """Return how often the state of a check has changed since a Unix time; its first run does not count."""
         known = [change for change in self.changes(name) if change.previous is not None]
         return sum(change.timestamp_seconds >= since_timestamp_seconds for change in known)
 

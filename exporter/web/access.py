@@ -28,7 +28,7 @@ _CHALLENGE = 'Basic realm="nyxmon-exporter", charset="UTF-8"'
 class Access:
     """ASGI middleware that rejects requests without access; lives as long as the app.
 
-    Remembered passwords have a bucket of their own under the rate limit, so that strangers cannot use it up.
+    Clients with a remembered password have a separate bucket under the rate limit, which strangers cannot use up.
     """
 
     def __init__(self, app: ASGIApp, current: Callable[[], WebConfig], open_paths: Collection[str]) -> None:

@@ -98,7 +98,7 @@ def create_app(site: Site) -> Starlette:
 
 
 def _middleware(site: Site) -> list[Middleware]:
-    """Return what every request passes, outermost first."""
+    """Return the middleware that every request passes, outermost first."""
     live = site.web_config
     if live is None:
         return [Middleware(Guard)]
@@ -142,7 +142,7 @@ class _Routes:
         return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
 
     def logs(self, request: Request) -> Response:
-        """Show what happened in a recent probe of a module."""
+        """Show the log of a recent probe of a module."""
         return self._with_modules.logs(parse_query(request))
 
     @cached_property
@@ -196,7 +196,7 @@ class _Routes:
         """Report whether the process can work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         if trouble:
-            return PlainTextResponse(f"{_told(request, trouble)}\n", status_code=503)
+            return PlainTextResponse(f"{_for_client(request, trouble)}\n", status_code=503)
         return PlainTextResponse("healthy\n")
 
     async def ready(self, request: Request) -> Response:
@@ -205,7 +205,7 @@ class _Routes:
         if self._site.readiness.ready:
             trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         if trouble:
-            return PlainTextResponse(f"not ready: {_told(request, trouble)}\n", status_code=503)
+            return PlainTextResponse(f"not ready: {_for_client(request, trouble)}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
     async def reload(self, request: Request) -> Response:
@@ -240,7 +240,7 @@ class _Routes:
         return Response(status_code=_CLIENT_GONE)
 
     def http_error(self, request: Request, error: Exception) -> Response:
-        """Report that there is no such page, or that it does not allow the method."""
+        """Answer 404 or 405, and list the methods that the page allows."""
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         message = f"{request.method} {request.url.path}: {error.detail.lower()}"
         prefix = self._site.public_address.route("/")
@@ -259,6 +259,6 @@ def _allowed_methods(request: Request) -> set[str]:
     return {method for route in routes for method in route.methods}
 
 
-def _told(request: Request, trouble: str) -> str:
-    """Return the problem, without names of checks for clients that are not authenticated."""
+def _for_client(request: Request, trouble: str) -> str:
+    """Return a problem as this client may see it: without names of checks unless the client is authenticated."""
     return "no check can run" if getattr(request.state, IS_STRANGER, False) else trouble

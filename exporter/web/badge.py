@@ -32,7 +32,7 @@ _COLOURS = {
 _NARROW = frozenset(" fijlrtI.,:;'|!()[]/-")
 _WIDE = frozenset("mwMW@%")
 _NOT_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
-"""What XML cannot contain (XML 1.0, section 2.2) apart from control characters and surrogates."""
+"""Characters that XML cannot contain (XML 1.0 section 2.2), besides control characters and surrogates."""
 
 
 def state_badge(label: str, state: State, *, is_stale: bool = False) -> str:
@@ -41,7 +41,7 @@ def state_badge(label: str, state: State, *, is_stale: bool = False) -> str:
     Args:
         label: The name of the check, or other words for it; long ones are cut.
         state: The state of the check.
-        is_stale: Whether its last result is too old to be relied on; the badge says so, without colour.
+        is_stale: Whether its last result is too old to rely on; the badge then says so and has no colour.
     """
     if is_stale:
         return _badge(label, f"{state.label}, stale", _NEUTRAL_COLOUR)

@@ -75,7 +75,7 @@ class Http1Protocol(BoundedConnection, HttpToolsProtocol):  # type: ignore[misc]
             self.cycle.default_headers = [*self.cycle.default_headers, _CLOSE]
 
     def on_message_complete(self) -> None:
-        """Note that a request has arrived, and that a head follows."""
+        """Record the end of a request; the head of the next one may follow."""
         super().on_message_complete()
         self._head_bytes = 0
 

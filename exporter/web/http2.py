@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from exporter.web.http1 import Http1Protocol
 
 MOST_STREAMS = 100
-"""Most requests at once on a connection; the least that section 5.1.2 recommends, and what clients assume at first."""
+"""Maximum concurrent requests on a connection: the minimum that section 5.1.2 recommends, and what clients assume."""
 
 MOST_CANCELLED = 100
-"""Most requests that a client may cancel on a connection: cancelling costs a client less than it costs the server."""
+"""Maximum requests that a client may cancel on a connection: cancelling costs the client less than the server."""
 
 _FREE_BYTES, _FREE_BYTES_PER_REQUEST, _SENT_PER_FREE_BYTE = 1 << 14, 1 << 12, 64
 """How much a client may send besides requests and their bodies: frames such as PING cost time and bring nothing.
@@ -208,15 +208,15 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
     # The end.
 
     def _go_away_if_possible(self) -> None:
-        """Say GOAWAY when no request is under way, because some clients, such as httpx, then abandon those that are.
+        """Send GOAWAY when no request is in progress, because some clients, such as httpx, abandon open requests then.
 
-        An old connection that always has one must do without such regard.
+        A very old connection that is never idle gets it anyway.
         """
         if not self._streams or self._age_seconds > _LONGEST_AGES * self.limits.age_seconds:
             self._go_away()
 
     def _go_away(self) -> None:
-        """Say that this connection takes no more requests; close it when there are none."""
+        """Announce that this connection takes no more requests; close it when there are none."""
         if self._goes_away:
             return
         self._goes_away = True

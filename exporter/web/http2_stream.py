@@ -29,7 +29,7 @@ _METHOD, _PATH = re.compile(rb"[A-Z-]{1,20}"), re.compile(rb"/[!-\"$-~]*")
 
 
 class _Connection(Protocol):
-    """What a stream needs of its connection."""
+    """The part of a connection that its streams use."""
 
     @property
     def h2(self) -> H2Connection: ...
@@ -46,7 +46,7 @@ def request_scope(head: Fields, common: Mapping[str, Any]) -> Scope | None:
 
     Args:
         head: The fields, pseudo-header fields included.
-        common: What all requests of the connection have in common.
+        common: The entries of the scope that all requests of the connection share.
     """
     pseudo = {name: value for name, value in head if name.startswith(b":")}
     fields = [(name, value) for name, value in head if not name.startswith(b":")]
@@ -76,7 +76,7 @@ class Http2Stream:
 
     Attributes:
         number: Number of the stream.
-        is_last: Whether the response asks for the end of the connection.
+        is_last: Whether the response requests the end of the connection.
     """
 
     def __init__(self, connection: _Connection, number: int, scope: Scope | None, fields: Fields) -> None:
@@ -86,7 +86,7 @@ class Http2Stream:
             connection: The connection.
             number: Number of the stream.
             scope: The request; None if it is answered with 400.
-            fields: What the head of every response has.
+            fields: Header fields of every response.
         """
         self.number = number
         self.is_last = False
@@ -141,7 +141,7 @@ class Http2Stream:
             if not self._is_complete:
                 await self._departure.wait()
 
-    # What the connection tells.
+    # Called by the connection.
 
     def receive_body(self, data: bytes, flow_controlled_bytes: int) -> None:
         """Keep a part of the request's body until the application reads it; the window limits its size."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_HEAD_BYTES = 16 * 1024
-"""Most bytes of a request's line and headers."""
+"""Maximum bytes of a request's line and headers."""
 
 HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
-"""What spare connections answer."""
+"""The paths that spare connections serve."""
 
 CLIENT_CERTIFICATE = "client_certificate"
 """Key in the state of a request: whether the client has presented a certificate that was accepted."""

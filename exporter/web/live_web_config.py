@@ -39,7 +39,7 @@ def open_web_config(path: Path, masks: Masks, *, open_health: bool) -> LiveConfi
     Args:
         path: The file.
         masks: Receives its secrets.
-        open_health: Whether everybody may ask for the server's health.
+        open_health: Whether anyone may query the server's health.
 
     Raises:
         ConfigError: When it is rejected.
@@ -51,10 +51,10 @@ def open_web_config(path: Path, masks: Masks, *, open_health: bool) -> LiveConfi
 
 
 def refuse_less_protection(before: WebConfig, config: WebConfig) -> None:
-    """Refuse a configuration that opens the server: a file that is being written may be empty for a moment.
+    """Reject a configuration with less protection: a file that is being written may be empty for a moment.
 
     Raises:
-        ConfigError: When it has no passwords or no TLS any more, or does not require client certificates any more.
+        ConfigError: When it no longer has passwords or TLS, or no longer requires client certificates.
     """
     lost = []
     if before.users and not config.users:

@@ -25,7 +25,7 @@ from exporter.web.pages import (
     read_view,
     status_page,
 )
-from exporter.web.pages.causes import CauseSum, alike
+from exporter.web.pages.causes import CauseCount, alike
 from exporter.web.pages.rows import checks_to_run_again, groupings_of
 from exporter.web.pages.view import read_refresh
 from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters
@@ -109,7 +109,7 @@ class PageRoutes:
         )
         return compressed(request, HTMLResponse(page))
 
-    def _alike(self, check: Check) -> CauseSum | None:
+    def _alike(self, check: Check) -> CauseCount | None:
         """Return the cause of the last failure of a check, and how many other checks have it."""
         history, others = self._site.history, self._site.live_config.current.checks
         latest = history.latest(check.name)

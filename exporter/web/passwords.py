@@ -1,8 +1,8 @@
 """Checks passwords against bcrypt hashes, without blocking the loop or revealing which users exist.
 
-A password that was right once is remembered, so that a scrape every second costs nothing. The others wait for a single
-thread, which computes one hash at a time. Few may wait, and fewer from one address, so that a flood of wrong passwords
-keeps neither remembered ones nor those from other addresses waiting for long. Requests with the same password share a
+A correct password is remembered, so that a scrape every second costs nothing. Other passwords wait for a single thread,
+which computes one hash at a time. Few may wait, and fewer from one address, so that a flood of wrong passwords delays
+neither remembered ones nor those from other addresses for long. Requests with the same password share a
 hash: after a start, Prometheus may scrape hundreds of targets at once.
 """
 

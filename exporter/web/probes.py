@@ -36,7 +36,7 @@ _MOST_DIGITS = 18
 
 
 def bad_probe(request: Request, error: Exception) -> Response:
-    """Answer 400 to a request that no probe can be made of."""
+    """Answer 400 to an incomplete or contradictory request for a probe."""
     return _refusal(400, str(error))
 
 
@@ -56,7 +56,7 @@ PROBE_ERRORS = {
     BadProbeError: bad_probe,
     BadTimeoutError: bad_timeout,
 }
-"""How the errors of these routes are answered."""
+"""The handlers of the errors that these routes raise."""
 
 
 class ModuleRoutes:
@@ -70,9 +70,8 @@ class ModuleRoutes:
     async def probe(self, request: Request, query: Query) -> Response:
         """Run a module against a target and show its metrics; with `debug=true`, also its log and the module.
 
-        As in blackbox_exporter, the first value of a repeated parameter counts, and parameters without a meaning are
-        ignored: a Probe resource may have any. Those that are similar to one with a meaning are not, unless in strict
-        mode.
+        As in blackbox_exporter, the first value of a repeated parameter counts, and unknown parameters are ignored: a
+        Probe resource may have any. Outside strict mode, those that look like a misspelled parameter are rejected.
 
         Raises:
             BadParameterError: When a parameter is misspelled, or `name[]` names no metric.

@@ -38,7 +38,7 @@ _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
 _MAX_SHOWN_CHARACTERS = 100
 _LABEL_PREFIX = "label."
 _MISSPELLED = 0.8
-"""How similar a word is to another one (difflib's ratio) that it is hardly meant otherwise."""
+"""The similarity (difflib's ratio) from which on a word is suggested in place of another one."""
 
 _SELECTING = ("check", "check_type", "label.NAME")
 METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
@@ -54,7 +54,7 @@ SELECTING_REPEATABLY = frozenset(("check", "check_type", "name[]"))
 """Parameters that may be given several times, as may each label."""
 
 _FOREIGN_NAMES = ("process_", "blackbox_")
-"""How the names of metrics begin that neither the exporter nor its check types declare."""
+"""Name prefixes of metrics that neither the exporter nor its check types declare."""
 
 
 class BadParameterError(Exception):
@@ -100,8 +100,8 @@ def refuse_unknown_parameters(
 
     Args:
         query: The parameters.
-        known: Those of the route.
-        repeatable: Those that may be given several times; labels always may.
+        known: The parameters of the route.
+        repeatable: The parameters that may be repeated; labels always may.
 
     Raises:
         BadParameterError: When one is unknown, with a similar one and a list of all, or is given too often.
@@ -129,7 +129,7 @@ def refuse_misspelled_parameters(query: Mapping[str, list[str]], known: Sequence
 
 
 def _meant(text: str, known: Iterable[str]) -> str:
-    """Return a question after a similar word, with a blank; empty when none is similar."""
+    """Return a suggestion such as `did you mean check? `, with a trailing space; empty when no word is similar."""
     first, dot, rest = _shown(text).partition(".")
     if dot and "label.NAME" in known and get_close_matches(first.lower(), ["label"]):
         return f"did you mean {_LABEL_PREFIX}{rest}? "
@@ -160,7 +160,7 @@ def scrape_request(
     offset_seconds: float,
     offers_protobuf: bool,
 ) -> ScrapeRequest:
-    """Return what a scrape of `/metrics` or `/probe` asks for.
+    """Convert a request for `/metrics` or `/probe`.
 
     Args:
         request: The HTTP request.

@@ -1,4 +1,4 @@
-"""Redirects to the address at which a page really is; always to a path, which holds for every scheme and host."""
+"""Redirects to the canonical address of a page; always to a path, which is valid for every scheme and host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses of several routes: the page of a scrape, the headers of one alone, and compressed documents."""
+"""Responses shared by several routes: the page of a scrape, responses to HEAD, and compressed documents."""
 
 from __future__ import annotations
 

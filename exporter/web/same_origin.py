@@ -1,4 +1,4 @@
-"""Refuses requests that another site makes a browser send (cross-site request forgery)."""
+"""Rejects requests that another site makes a browser send (cross-site request forgery)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refuse_other_origins(request: Request, external_url: str) -> None:
         external_url: URL under which clients reach the exporter; empty for the address that each client uses.
 
     Raises:
-        HTTPException: 403 when another site has sent it, or a page that does not say which site it is of.
+        HTTPException: 403 when another site, or a page of unknown origin, has sent it.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:

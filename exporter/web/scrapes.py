@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 BATCHES_AT_ONCE = 8
 SMALL_BATCHES_AT_ONCE = 100
-"""Batches of a few checks are many when each check is a target of its own; they are not kept from running by others."""
+"""Small batches have separate slots, so that large ones cannot delay them; they are many if each check is a target."""
 
 MOST_CHECKS_OF_SMALL_BATCH = 10
 _WRITERS = 2
@@ -61,7 +61,7 @@ class Scrapes:
         self._pages: WeakKeyDictionary[InFlightBatch, dict[PageKey, asyncio.Task[Page]]] = WeakKeyDictionary()
 
     async def page(self, choose: Callable[[], PreparedScrape], scrape: ScrapeRequest, *, whole: bool) -> Page:
-        """Return the page that a scrape asks for.
+        """Return the page of a scrape.
 
         Args:
             choose: Selects the checks; called in a worker thread.
@@ -71,7 +71,7 @@ class Scrapes:
         Raises:
             BusyError: When its batch has not begun in time.
         """
-        async with self._landed(choose, scrape.budget_seconds) as (prepared_scrape, in_flight):
+        async with self._finished_batch(choose, scrape.budget_seconds) as (prepared_scrape, in_flight):
             return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
 
     async def run(self, choose: Callable[[], PreparedScrape], budget_seconds: float) -> None:
@@ -79,46 +79,50 @@ class Scrapes:
 
         Args:
             choose: Selects the checks; called in a worker thread.
-            budget_seconds: How long they may take.
+            budget_seconds: Time for all of them.
 
         Raises:
             BusyError: When their batch has not begun in time.
         """
-        async with self._landed(choose, budget_seconds) as (_, in_flight):
+        async with self._finished_batch(choose, budget_seconds) as (_, in_flight):
             in_flight.outcome.result()
 
     @asynccontextmanager
-    async def _landed(
+    async def _finished_batch(
         self, choose: Callable[[], PreparedScrape], budget_seconds: float
     ) -> AsyncIterator[tuple[PreparedScrape, InFlightBatch]]:
         """Join or start a batch of the chosen checks, and wait until its outcome is set."""
         prepared_scrape = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
-        ticket = self._service.board(prepared_scrape, budget_seconds)
+        ticket = self._service.join(prepared_scrape, budget_seconds)
         in_flight = ticket.in_flight
         try:
             if ticket.is_first:
-                task = asyncio.create_task(self._fly(prepared_scrape, in_flight))
+                task = asyncio.create_task(self._run_batch(prepared_scrape, in_flight))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
-            if not in_flight.took_off.done():
-                await self._wait_for_take_off(in_flight, ticket.longest_wait_seconds)
+            if not in_flight.started.done():
+                await self._wait_for_start(in_flight, ticket.longest_wait_seconds)
             await _done(in_flight.outcome)
             yield prepared_scrape, in_flight
         finally:
             prepared_scrape.in_flight.leave(ticket)
 
-    async def _fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
+    async def _run_batch(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
         """Run a batch in a thread as soon as one is free; the thread ends with the batch, even if nothing waits."""
         is_small = len(prepared_scrape.collector.layout.checks) <= MOST_CHECKS_OF_SMALL_BATCH
         async with self._slots_of_small if is_small else self._slots:
             if not in_flight.is_over:
                 await anyio.to_thread.run_sync(
-                    self._service.fly, prepared_scrape, in_flight, abandon_on_cancel=True, limiter=self._batch_threads
+                    self._service.run_batch,
+                    prepared_scrape,
+                    in_flight,
+                    abandon_on_cancel=True,
+                    limiter=self._batch_threads,
                 )
 
-    async def _wait_for_take_off(self, in_flight: InFlightBatch, limit_seconds: float) -> None:
+    async def _wait_for_start(self, in_flight: InFlightBatch, limit_seconds: float) -> None:
         try:
-            await asyncio.wait_for(_done(in_flight.took_off), limit_seconds)
+            await asyncio.wait_for(_done(in_flight.started), limit_seconds)
         except TimeoutError:
             raise BusyError from None
 

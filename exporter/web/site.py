@@ -1,4 +1,4 @@
-"""What the routes of the HTTP interface depend on: the parts of the program, and whether it is ready."""
+"""The dependencies of the HTTP routes: parts of the program, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the routes depend on; lives for the process.
+    """The dependencies of the routes; lives for the process.
 
     Attributes:
         service: Creates the pages for Prometheus.
@@ -42,7 +42,7 @@ class Site:
         probes: Runs modules against targets that requests name; None without modules.
         offers_protobuf: Whether clients that ask for protobuf get it, for the sake of native histograms.
         web_config: The web configuration in force; None without one.
-        open_health: Whether everybody may ask for the server's health.
+        open_health: Whether anyone may query the server's health.
     """
 
     service: ScrapeService

@@ -59,7 +59,7 @@ class StatusDocument:
         Args:
             history: The recent runs.
             states: The states of the checks.
-            mask: Masks secrets in what runs and the configuration said.
+            mask: Masks secrets in texts of runs and of the configuration.
             link: Turns the path of a page into an address for a browser.
             now_seconds: The current Unix time.
         """
@@ -75,7 +75,7 @@ class StatusDocument:
         """Return the document.
 
         Args:
-            exporter: What it says about the exporter.
+            exporter: The facts about the exporter.
             checks: The checks that run.
             disabled: The checks that do not run.
             wanted: Only checks in these states are listed; empty for all. All are counted.

@@ -1,4 +1,4 @@
-"""A token bucket: how many requests are answered, and how long to wait for the next."""
+"""A token bucket that limits the rate of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TokenBucket:
-    """Holds at most `burst` tokens, and gets one more per interval; lives until the limit changes."""
+    """Contains at most `burst` tokens and refills by one per interval; lives until the limit changes."""
 
     def __init__(self, limit: RateLimit, now: Callable[[], float] = monotonic) -> None:
         """Start with a full bucket.

@@ -1,4 +1,4 @@
-"""What a web configuration contains; immutable, replaced as a whole when one of its files changes."""
+"""The model of a web configuration; immutable, replaced as a whole when one of its files changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TlsServer(NamedTuple):
     Attributes:
         context: Makes the server's side of connections; it accepts clients without a certificate if
             `may_lack_certificate`, even when `client_auth` requires one.
-        client_auth: What is asked of clients.
+        client_auth: Which client certificates are requested and verified.
         may_lack_certificate: Whether clients without a certificate may connect, so that the server must reject their
             requests itself.
     """
@@ -73,9 +73,9 @@ class WebConfig:
         tls: How the server speaks TLS; None for plain HTTP.
         users: Name of each user to the bcrypt hash of the password; empty if no password is needed.
         headers: Header fields of every response; one with an empty value is left out of responses.
-        rate_limit: How many requests are answered; None for all.
+        rate_limit: The rate limit of requests; None for none.
         secrets: Texts that must not be shown.
-        warnings: What is allowed but probably not intended.
+        warnings: Warnings about what is allowed but probably not intended.
     """
 
     file: str
@@ -99,7 +99,7 @@ class WebConfig:
 
     @property
     def summary(self) -> str:
-        """What it contains, in a few words."""
+        """Its content in a few words, for the log."""
         parts = ["plain HTTP" if self.tls is None else "TLS"]
         if self.tls is not None and self.tls.client_auth != "NoClientCert":
             parts.append(f"client certificates ({self.tls.client_auth})")

@@ -49,7 +49,7 @@ class OwnCertificate(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """What a handshake may end in.
+    """The parameters of handshakes.
 
     Attributes:
         minimum: OpenSSL's number of the lowest version.
@@ -57,7 +57,7 @@ class Parameters(NamedTuple):
         suites: OpenSSL's names of the suites up to TLS 1.2; empty if only TLS 1.3 is possible.
         curves: OpenSSL's names of the curves; empty for its own choice.
         prefers_own_suites: Whether the order of the suites counts, rather than that of the client.
-        client_auth: What is asked of clients.
+        client_auth: Which client certificates are requested and verified.
         authorities: PEM of the certificates to trust; None for those that the system trusts.
         allowed_sans: The names of which a client certificate must have one; None for any.
         may_lack_certificate: Whether clients without a certificate may connect.

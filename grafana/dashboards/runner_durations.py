@@ -22,7 +22,7 @@ def truth() -> list[Builder[Panel]]:
     return [
         curves(
             "Start wait",
-            "How long checks were held back so that starting them all at once does not falsify durations.",
+            "How long checks were held back, because starting all at once would falsify durations.",
             [
                 Query(at_quantile(0.5, wait, "instance"), "{{instance}} 50 %"),
                 Query(at_quantile(0.99, wait, "instance"), "{{instance}} 99 %"),

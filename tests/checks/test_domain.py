@@ -326,7 +326,7 @@ def test_a_bootstrap_file_chooses_the_server(run: Callable[..., Result], tmp_pat
         ("", "example", "has one label"),
         ("", "192.0.2.1", "is an IP address"),
         ("protocol: rdap", "shop.example", "belongs to no RDAP server of the bootstrap file"),
-        ("connect_to: 192.0.2.1", "shop.example", "has connect_to, but several servers may be asked"),
+        ("connect_to: 192.0.2.1", "shop.example", "has connect_to, but several servers may be queried"),
         (
             "protocol: whois, rdap_server: 'https://rdap.example'",
             "shop.example",

@@ -72,7 +72,7 @@ OK = (ResultStatus.OK, None, "")
         (1, (ResultStatus.WARNING, Reason.STATUS, "the program exited with 1 (warning): SAID so")),
         (2, (ResultStatus.ERROR, Reason.STATUS, "the program exited with 2 (critical): SAID so")),
         (3, (ResultStatus.ERROR, Reason.STATUS, "the program exited with 3 (unknown): SAID so")),
-        (4, (ResultStatus.ERROR, Reason.PROTOCOL, "the program exited with 4, which means nothing: SAID so")),
+        (4, (ResultStatus.ERROR, Reason.PROTOCOL, "the program exited with 4, which is not defined: SAID so")),
     ],
 )
 def test_the_exit_status_is_the_verdict(

@@ -355,7 +355,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("target: 'ws://u:p@a.test'", "has a user name or password in it; write them as basic_auth"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Key: x}", "is a header of the handshake itself; leave it out"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Protocol: x}", "follows from subprotocols; write them there"),
-        ("target: 'ws://a.test', dialogue: [{starttls: true}]", "messages cannot change to TLS; write wss://"),
+        ("target: 'ws://a.test', dialogue: [{starttls: true}]", "messages cannot switch to TLS; write wss://"),
         ("target: 'ws://a.test', dialogue: [{name: transfer, send: x}]", "which is the name of another phase"),
         ("target: 'ws://a.test', subprotocols: ['a b']", "is not the name of a subprotocol, such as"),
         ("target: 'ws://a.test', bearer_token: t, headers: {Authorization: x}",

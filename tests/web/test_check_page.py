@@ -23,7 +23,7 @@ from exporter.model import (
     phase_durations,
 )
 from exporter.web.pages import check_page
-from exporter.web.pages.causes import CauseSum, alike
+from exporter.web.pages.causes import CauseCount, alike
 from exporter.web.pages.certificates import certificate_rows
 from exporter.web.pages.chart import chart_of
 from exporter.web.pages.queries import queries_about
@@ -191,12 +191,12 @@ def test_failed_runs_from_before_the_recent_ones_are_a_list_of_their_own() -> No
 def test_a_failure_leads_to_the_other_checks_that_fail_for_the_same_cause() -> None:
     """It is thus seen whether the target is to blame, or what many targets share."""
     scene = scene_of(a_check("shop"), ResultStatus.ERROR)
-    text = " ".join(Reading(page_of(scene, alike=CauseSum("status 503", 1200))).texts)
+    text = " ".join(Reading(page_of(scene, alike=CauseCount("status 503", 1200))).texts)
     assert "1,200 other checks fail for the same cause: status 503" in text
-    assert "/?cause=status+503" in Reading(page_of(scene, alike=CauseSum("status 503", 1))).values("a", "href")
+    assert "/?cause=status+503" in Reading(page_of(scene, alike=CauseCount("status 503", 1))).values("a", "href")
     (run,), good = scene.history.runs("shop").recent, scene_of(a_check("a"), ResultStatus.OK).history.latest("a")
     assert good is not None
-    assert alike(run, [run, good, run]) == CauseSum("status", 2)
+    assert alike(run, [run, good, run]) == CauseCount("status", 2)
     assert (alike(run, [good]), alike(good, [good])) == (None, None)
 
 

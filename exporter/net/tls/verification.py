@@ -4,7 +4,7 @@ The certificates are passed to it as a TLS 1.2 server would send them, in clear 
 anything that depends on the server's key. So authorities, host names, purposes and error texts are the same for every
 protocol. The original handshake proves that the peer has the key of its certificate.
 
-Why not in the handshake itself: the room's first lines (`exporter.net.tls`) have the figures.
+Why not in the handshake itself: the docstring of `exporter.net.tls` has the figures.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _OBSERVED = frozenset((Reason.STATUS, Reason.RCODE))
 """Reasons whose observed value is short and the same for many checks."""
 
 
-class CauseSum(NamedTuple):
+class CauseCount(NamedTuple):
     """A cause, and how many checks fail because of it."""
 
     text: str
@@ -40,14 +40,14 @@ def cause_of(run: Run) -> str:
     return run.reason.value
 
 
-def alike(run: Run, others: Iterable[Run]) -> CauseSum | None:
+def alike(run: Run, others: Iterable[Run]) -> CauseCount | None:
     """Return the cause of a run that failed, and how many others have the same; None when there are none."""
     cause = cause_of(run)
     count = sum(cause_of(other) == cause for other in others) if cause else 0
-    return CauseSum(cause, count) if count else None
+    return CauseCount(cause, count) if count else None
 
 
-def sum_up(runs: Iterable[Run]) -> list[CauseSum]:
+def sum_up(runs: Iterable[Run]) -> list[CauseCount]:
     """Return the most frequent causes of runs that failed, most frequent first."""
     counts = Counter(map(cause_of, runs))
-    return [CauseSum(text, checks) for text, checks in counts.most_common(_MOST_CAUSES)]
+    return [CauseCount(text, checks) for text, checks in counts.most_common(_MOST_CAUSES)]

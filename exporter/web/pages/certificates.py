@@ -20,8 +20,8 @@ class CertificateRow(NamedTuple):
     """One certificate of the chain.
 
     Attributes:
-        subject: Whose it is.
-        issuer: Who signed it.
+        subject: Its subject.
+        issuer: Its issuer.
         names: The host names and addresses that it is valid for, the first few of them.
         more_names: How many further ones there are.
         validity: The days between which it is valid.

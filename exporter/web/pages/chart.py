@@ -17,7 +17,7 @@ _SLOT = 10
 _HEIGHT = 100
 _LOWEST = 2.0
 _LEAST_SLOTS = 30
-"""A few runs stand at the right edge, as wide as those of a full chart."""
+"""The number of bars of a full chart; the bars of fewer runs are as wide, at the right edge."""
 
 
 class ChartBar(NamedTuple):
@@ -28,7 +28,7 @@ class ChartBar(NamedTuple):
         reason: Why it was not ok; empty when it was.
         duration_seconds: How long it took.
         recorded_timestamp_seconds: Unix time when it was recorded.
-        text: The same in words.
+        text: Time, duration and verdict in words.
         x: The left edge of the bar.
         y: Its upper edge.
         height: Its height.
@@ -63,7 +63,7 @@ class Chart(NamedTuple):
 
 
 def chart_of(runs: Sequence[Run], now_seconds: float) -> Chart | None:
-    """Return the chart of runs, oldest first; None for fewer than two, which are no course."""
+    """Return the chart of runs, oldest first; None for fewer than two."""
     if len(runs) < 2:
         return None
     longest = max(run.duration_seconds for run in runs) or 1.0

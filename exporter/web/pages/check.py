@@ -1,4 +1,4 @@
-"""The page of one check: what to do about it, its last runs and changes, and how to look further."""
+"""The page of one check: its state and instructions, recent runs and changes of state, and queries to investigate."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from exporter.model import AlertTerms, Check, ResultStatus
     from exporter.scrape.runs import RecordedRuns
     from exporter.scrape.states import StateChange
-    from exporter.web.pages.causes import CauseSum
+    from exporter.web.pages.causes import CauseCount
     from exporter.web.pages.frame import Frame
 
 _NEWEST_CHANGES = 10
 
 
 class ChangeRow(NamedTuple):
-    """A change of the state, and for how long the state before it had lasted; None when that is not known."""
+    """A change of the state, and how long the previous state had lasted; None when that is unknown."""
 
     change: StateChange
     previous: State
@@ -45,7 +45,7 @@ def check_page(
     changes: Sequence[StateChange],
     frame: Frame,
     *,
-    alike: CauseSum | None = None,
+    alike: CauseCount | None = None,
     config_text: str = "",
     mask: Mask = unmasked,
     is_enabled: bool = True,
@@ -56,8 +56,8 @@ def check_page(
         check: The check.
         runs: Its recorded runs.
         changes: The last changes of its state, newest first.
-        frame: What every page shows.
-        alike: The cause of its failure, and how many other checks have it; None when no other has.
+        frame: The frame of the page.
+        alike: The cause of its failure and the number of other checks with the same; None when there are none.
         config_text: Its configuration as YAML, without secrets.
         mask: Masks secrets in what was observed, measured and logged.
         is_enabled: Whether it runs.

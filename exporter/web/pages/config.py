@@ -17,7 +17,7 @@ _BEFORE_CHECK = re.compile(r"(?<=\n)(?=- )")
 
 
 class ConfigDocument(NamedTuple):
-    """A document of the configuration: what it is, and its text without secrets."""
+    """A document of the configuration: its title, and its text without secrets."""
 
     title: str
     text: str

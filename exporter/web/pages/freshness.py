@@ -35,7 +35,7 @@ def is_stale(check: Check, runs: Sequence[Run], now_seconds: float) -> bool:
 
 
 def configured_interval(check: Check) -> float:
-    """Return the seconds between two runs that the configuration asks for; 0 when it leaves that to Prometheus."""
+    """Return the configured seconds between two runs; 0 when the configuration leaves that to Prometheus."""
     return max(check.interval_seconds, check.min_interval_seconds)
 
 

@@ -1,4 +1,4 @@
-"""PromQL about one check, for people who go on in Prometheus or Grafana."""
+"""PromQL queries about one check, for people who investigate in Prometheus or Grafana."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.web.pages.view import StatusView, Term
 
 MOST_RUN_AGAIN = 100
-"""Most checks that a reader may run at once: a reader who waits for more has not yet found what is wrong."""
+"""Maximum checks that a reader can run again at once: with more, rerunning them does not help to find the cause."""
 
 _NUMBER = re.compile("0*([0-9]+)")
 _PLACES = {state: place for place, state in enumerate(State)}
@@ -126,7 +126,7 @@ def in_order(rows: Iterable[Row], sort: Sort, since: Callable[[Row], StateChange
 
 
 def name_order(name: str) -> list[tuple[int, str]]:
-    """Return what names are sorted by: numbers in them by their value, so that `shop-9` is before `shop-10`."""
+    """Return a sort key for names that compares numbers by value, so that `shop-9` comes before `shop-10`."""
     parts = _NUMBER.split(name.casefold())
     return [(len(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
 

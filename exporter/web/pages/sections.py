@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.web.pages.view import StatusView
 
 PAGE_ROWS = 100
-"""Most rows of a page: about 150 KB of HTML, which a slow phone still shows at once."""
+"""Maximum rows of a page: about 150 KB of HTML, which a slow phone still shows at once."""
 
 PAGE_GROUPS = 50
 _MANY_ROWS = 50
@@ -134,7 +134,7 @@ def counts_of(rows: Sequence[Row]) -> tuple[Count, ...]:
 
 
 def _weight(group: tuple[tuple[Count, ...], str]) -> tuple[object, ...]:
-    """Return what groups are sorted by: most failing first, then most degraded, then by name, the nameless last."""
+    """Return a sort key for groups: most failing first, then most degraded, then by name, the nameless last."""
     counts, title = group
     by_state = {count.state: count.checks for count in counts}
     return -by_state.get(State.FAILING, 0), -by_state.get(State.DEGRADED, 0), not title, name_order(title)

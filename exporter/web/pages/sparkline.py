@@ -24,7 +24,7 @@ class Sparkline(NamedTuple):
     """A sparkline as the template draws it.
 
     Attributes:
-        summary: What it shows, for people who cannot see it.
+        summary: Its content in words, for screen readers.
         bars: Each state with the SVG path of all its runs: a tenth of the text that one element per bar would take.
         width: Width in pixels.
         height: Height in pixels.

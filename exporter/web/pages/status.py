@@ -86,9 +86,9 @@ def status_page(
     Args:
         checks: The configured checks.
         history: Their recent runs.
-        states: Since when they have been in their states.
-        view: What the reader chose.
-        frame: What every page shows.
+        states: The states of the checks, with the time since when.
+        view: The view that the reader chose.
+        frame: The frame of the page.
         last_scrape_seconds: Unix time of the last scrape; 0 when there was none.
         disabled: The configured checks that do not run.
         probes: The recent probes of modules, in the order of the page; None without modules.
@@ -165,7 +165,7 @@ def _tabs(counts: Counter[State], total: int, view: StatusView) -> list[Choice]:
 
 
 def _limits(view: StatusView) -> list[Choice]:
-    """Return what limits the list besides its state and text, each with the path that removes the limit."""
+    """Return the filters of the list besides state and text, each with the path that removes the filter."""
     limits = [Choice("cause", view.cause, view.path(cause=""), is_current=True)] if view.cause else []
     if view.check_type:
         limits.append(Choice("type", view.check_type, view.path(check_type=""), is_current=True))

@@ -63,7 +63,7 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """What the reader chose; lives as long as a request.
+    """The view that the reader chose; lives as long as a request.
 
     Attributes:
         state: Only checks in this state; None for all.
