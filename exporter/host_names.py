@@ -39,7 +39,7 @@ def host_name(text: str) -> str:
 
 
 def ascii_name(text: str) -> str:
-    """Return the lower-case ASCII form of any DNS name; a final dot stays. Any ASCII but blanks is accepted.
+    """Return the lower-case ASCII form of any DNS name; a final dot stays. Any ASCII but whitespace is accepted.
 
     Raises:
         ValueError: When the name has no such form; the message completes a sentence about the text.

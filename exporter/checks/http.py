@@ -134,7 +134,7 @@ class HttpCheckExecutor:
         finally:
             if prepared is not None and run.exchanges:
                 attempt.observe(observed or _observe_head(run, prepared))
-                _measure(prepared, run)
+                _measure(run)
         return check.passed
 
     async def _prepared(self, check: Check[HttpSettings], attempt: Attempt) -> PreparedHttp:
@@ -174,7 +174,7 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
     raise CheckFailed(outcome.reason or Reason.DECODE, detail)
 
 
-def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
+def _measure(run: HttpRun) -> None:
     """Record and log what was measured, however far the run got."""
     attempt, last = run.attempt, run.exchanges[-1]
     if oddities := oddities_of(run):

@@ -53,7 +53,7 @@ def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
     for check_type in types:
         definitions[f"expectations-{check_type.name}"] = expectation_schema(check_type)
         definitions[f"keys-{check_type.name}"] = _keys_of_type(check_type, own[CommonKeys], own[check_type.settings])
-        definitions[f"check-{check_type.name}"] = _check(check_type, definitions[f"keys-{check_type.name}"])
+        definitions[f"check-{check_type.name}"] = _check(definitions[f"keys-{check_type.name}"])
     top_level: Schema = {
         "include": _TEXTS,
         "defaults": _defaults(types, definitions),
@@ -140,7 +140,7 @@ def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Sc
     }
 
 
-def _check(check_type: CheckType, keys: Schema) -> Schema:
+def _check(keys: Schema) -> Schema:
     """Return the schema of a check: its keys, and which of them are required."""
     return {
         **keys,

@@ -28,7 +28,7 @@ IpNetwork: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 """An operand for addresses; a single address is a network of one."""
 
 _NUMBER_TEXT = re.compile(r"\s*(-?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?)\s*")
-"""A number as JSON writes it (RFC 8259 section 6), with leading zeros and blanks around it."""
+"""A number as JSON writes it (RFC 8259 section 6), with leading zeros and surrounding whitespace."""
 
 
 class TextPattern(Protocol):

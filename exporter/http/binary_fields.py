@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def without_blanks(
     fields: Iterable[Field], oddities: Oddities, make_field: Callable[[bytes, bytes], Field]
 ) -> list[Field]:
-    """Return the fields with blanks around their values stripped; pseudo-header fields are unchanged.
+    """Return the fields with whitespace around their values stripped; pseudo-header fields are unchanged.
 
     Args:
         fields: One field section.

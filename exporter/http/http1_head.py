@@ -80,7 +80,7 @@ class HeadReader:
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header field (RFC 9110 section 5.5: blanks around a value are not part of it)."""
+        """Store a header field (RFC 9110 section 5.5: surrounding whitespace is not part of a value)."""
         self.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:

@@ -36,7 +36,7 @@ class _Connection(H2Connection):
 
 
 class _TrimmingDecoder(Decoder):
-    """Strips blanks around values from decoded heads, because h2 rejects them as RFC 9113 section 8.2.1 requires."""
+    """Strips whitespace around values in decoded heads, because h2 rejects them as RFC 9113 section 8.2.1 requires."""
 
     def __init__(self, max_head_bytes: int) -> None:
         super().__init__(max_head_bytes)
