@@ -150,16 +150,8 @@ class _Datagrams:
     """
 
     __slots__ = (
-        "_arrived",
-        "_attempt",
-        "_identifier",
-        "_ignored",
-        "_loop",
-        "_pause",
-        "_question",
-        "_readers",
-        "_socket",
-    )
+        "_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_readers", "_socket",
+    )  # fmt: skip
 
     def __init__(
         self,
