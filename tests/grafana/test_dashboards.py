@@ -312,7 +312,7 @@ def test_checks_in_maintenance_are_counted_apart(demo_prometheus: Prometheus) ->
     values = defaults(dashboard) | {"job": "nyxmon"}
     by_panel = {question.panel: question.expression for question in questions(dashboard)}
     # All queries are about one scrape, because on a busy machine checks of the next one may end differently.
-    (scrape,) = demo_prometheus.query('timestamp(probe_maintenance{job="nyxmon",check="warehouse"})')
+    (scrape,) = demo_prometheus.wait_for('timestamp(probe_maintenance{job="nyxmon",check="warehouse"})')
 
     def values_of(expression: str) -> dict[str, float]:
         return {one.labels.get("check", ""): one.value for one in demo_prometheus.query(expression, scrape.value)}
