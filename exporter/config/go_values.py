@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from exporter.settings.quantities import not_a_duration
+
 _DURATION_UNITS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
 }  # fmt: skip
@@ -20,8 +22,7 @@ _SIZES = tuple(re.compile(rf"\+?(?:{_NUMBER}(?:[KMGTPE]{i}B|B))+") for i in ("i"
 _SIZE_PART = re.compile(rf"({_NUMBER})([KMGTPE]?)i?B")
 _LARGEST_SIZE_BYTES = 2**63
 
-_NO_UNIT = "write it with a unit, such as 500ms, 5s, 1m30s"
-_OTHER_UNITS = "the units are h, m, s, ms, us and ns, as in 1m30s"
+_UNITS = "h, m, s, ms, us and ns"
 
 _FLAGS = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
@@ -41,7 +42,7 @@ def parse_go_duration(text: str) -> float:
     if text in ("0", "+0", "-0"):
         return 0.0
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"is not a duration; {_OTHER_UNITS if text[-1:].isalpha() else _NO_UNIT}")
+        raise ValueError(not_a_duration(text, _UNITS))
     if text.startswith("-"):
         raise ValueError("is negative; a timeout is 0 or more")
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))

@@ -9,8 +9,7 @@ _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m
 
 DURATION_PATTERN = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
 
-_NO_UNIT = "write it with a unit, such as 500ms, 5s, 1m30s"
-_OTHER_UNITS = f"the units are {', '.join(list(_DURATION_UNITS)[:-1])} and ms, in this order, as in 1m30s"
+_UNITS_IN_ORDER = f"{', '.join(list(_DURATION_UNITS)[:-1])} and ms, in this order"
 
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
 
@@ -34,11 +33,23 @@ def parse_duration(value: object) -> float:
     if text == "0":
         return 0.0
     if not DURATION_PATTERN.fullmatch(text):
-        raise ValueError(f"is not a duration; {_OTHER_UNITS if text[-1:].isalpha() else _NO_UNIT}")
+        raise ValueError(not_a_duration(text, _UNITS_IN_ORDER))
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
     if seconds > _MAX_DURATION_SECONDS:
         raise ValueError("is longer than a hundred years")
     return seconds
+
+
+def not_a_duration(text: str, units: str) -> str:
+    """Return what to write instead of text that is not a duration: a unit, or one of those that exist.
+
+    Args:
+        text: The text.
+        units: The units that durations may have here, as a list for people.
+    """
+    if text[-1:].isalpha():
+        return f"is not a duration; the units are {units}, as in 1m30s"
+    return "is not a duration; write it with a unit, such as 500ms, 5s, 1m30s"
 
 
 def parse_size(value: object) -> int:
