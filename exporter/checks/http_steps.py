@@ -143,8 +143,7 @@ class HttpStepsExecutor:
             request, rules = one.request.filled(session.captured, parse_http_url(check.target))
             await run.fetch(self._sender, request, rules, None, session.cookies)
             last = run.exchanges[-1]
-            if last.undecoded is not None:
-                await decode_later(last)
+            await decode_later(last)
         except CheckFailed:
             if run.exchanges:
                 head = head_observations(run, with_fields=one.of_header)

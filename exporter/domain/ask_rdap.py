@@ -70,8 +70,7 @@ async def ask_rdap(
             report_connection(exchange.connection)
             attempt.add_phase("rdap", exchange.processing_seconds + exchange.transfer_seconds)
     answer = run.exchanges[-1]
-    if answer.undecoded is not None:
-        await decode_later(answer)
+    await decode_later(answer)
     attempt.note("answered", server=_host(run.url), status=answer.status, body_bytes=len(answer.body))
     return _read(answer, _host(run.url), name, attempt)
 

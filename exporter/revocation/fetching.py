@@ -130,8 +130,7 @@ async def _read(url: str, der: bytes, issuer: bytes, fetching: _Fetching) -> Rea
     run = HttpRun(fetching.attempt)
     await run.fetch(fetching.sender, wire, _RULES)
     answer = run.exchanges[-1]
-    if answer.undecoded is not None:
-        await decode_later(answer)
+    await decode_later(answer)
     if answer.status != 200:
         raise CheckFailed(Reason.STATUS, f"the server answered with status {answer.status}")
     if answer.body_fault:
