@@ -22,7 +22,7 @@ from exporter.cli.commands import (
 )
 from exporter.cli.flags import FLAGS
 from exporter.cli.options import Options, UsageError
-from exporter.cli.variables import read_variable, refuse_misspelled_variables
+from exporter.cli.variables import read_variable, reject_misspelled_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,7 +71,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     if names and command not in _OPERANDS:
         shown = "" if command == "hash-password" else f" {names[0]!r}"  # where it may be a password
         raise UsageError(f"unexpected argument{shown} after {command}")
-    refuse_misspelled_variables(environment)
+    reject_misspelled_variables(environment)
     for flag in FLAGS:
         if flag.option in given or command not in flag.commands:
             continue

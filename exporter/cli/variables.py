@@ -1,4 +1,4 @@
-"""The environment variables that are used where flags are absent."""
+"""Environment variables: each replaces a flag that is absent from the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.cli.flag import Flag
 
 _MISSPELLED = 0.85
-"""The similarity to a variable's name (difflib's ratio) from which on a name counts as misspelled."""
+"""The least similarity to a variable's name (difflib's ratio) at which another name counts as a misspelling of it."""
 
 
 def read_variable(flag: Flag, text: str) -> object:
@@ -33,13 +33,13 @@ def read_variable(flag: Flag, text: str) -> object:
         raise UsageError(f"{flag.environment_variable}: {error}") from None
 
 
-def refuse_misspelled_variables(names: Iterable[str]) -> None:
-    """Verify that no variable is almost that of a flag: `NYXMON_EXPORTER_WEB_CONFG_FILE` would leave the server open.
+def reject_misspelled_variables(names: Iterable[str]) -> None:
+    """Verify that no name is nearly that of a flag's variable: a misspelled WEB_CONFIG_FILE leaves the server open.
 
-    Others that begin alike are accepted, because Kubernetes adds some that are named after services.
+    Other names with the same prefix are accepted, because Kubernetes adds some that are named after services.
 
     Raises:
-        UsageError: For the first of them.
+        UsageError: For the first misspelled name.
     """
     known = {flag.environment_variable.removeprefix(ENVIRONMENT_PREFIX) for flag in FLAGS}
     for name in names:

@@ -22,21 +22,21 @@ HANDSHAKE = Subject(
 )
 
 _REFUSALS = (Reason.TLS, Reason.CONNECTION_RESET)
-"""A certificate that was rejected is none: the server was ready to speak TLS."""
+"""The reasons for which a handshake counts as refused. A rejected certificate does not: that server speaks TLS."""
 
 
 def forbids_handshake(expectations: Iterable[Expectation]) -> bool:
-    """Whether one of the expectations can be met only when there is no handshake."""
+    """Whether one of the expectations can be met only when the handshake fails."""
     about_it = [one for one in expectations if all(part.subject is HANDSHAKE for part in leaves([one]))]
     return not all(outcome.ok for outcome in evaluate(about_it, {HANDSHAKE.name: True}))
 
 
 def is_refusal(failure: CheckFailed, attempt: Attempt) -> bool:
-    """Observe that the handshake failed, if it did, and return whether it did.
+    """Return whether the server refused the handshake; if so, record that as an observation.
 
     Args:
         failure: Why the connection failed.
-        attempt: Where it is observed.
+        attempt: Records the observation.
     """
     if failure.reason not in _REFUSALS:
         return False

@@ -1,4 +1,4 @@
-"""What finds the named values of an HTTP response, as expectations: large ones are searched apart from the loop."""
+"""Finds the named values of an HTTP response by expectations, so that large bodies are searched off the event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def value_finders(settings: ResponseValuesSettings) -> Mapping[str, Expectation]:
-    """Return, by name, what finds each value."""
+    """Return the expectation that finds each value, by the name of the value."""
     return {name: _finder(name, value) for name, value in settings.values.items()}
 
 
