@@ -88,10 +88,11 @@ async def open_datagram(network: Network, attempt: Attempt, endpoint: Endpoint, 
     Raises:
         CheckFailed: As `Resolver.address` and `open_datagram_socket`.
     """
-    place = connect_options(endpoint, settings).connect_to or endpoint
+    options = connect_options(endpoint, settings)
+    place = options.connect_to or endpoint
     facts = ConnectionFacts(attempt)
     try:
-        address = await network.resolver.address(place.host, settings, facts, port=place.port)
+        address = await network.address(place, options, facts)
     finally:
         report_connection(facts)
     attempt.note("resolved", host=place.host, address=facts.address, seconds=facts.resolve_seconds)
