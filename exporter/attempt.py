@@ -41,6 +41,7 @@ class Attempt:
         certificates: What the server of the last connection with TLS presented, its own certificate first.
         log: Lines logged so far, with the seconds since the start, held time left out.
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
+        has_turn: Whether the runner let the check start just now, so that its first handshake needs no turn of its own.
         network: The network of the batch (an `exporter.net.Network`), used by `exporter.plugin` to connect; None
             outside a runner.
         allowed_targets: The targets that the check may connect to; None for any.
@@ -50,6 +51,7 @@ class Attempt:
         "allowed_targets",
         "certificates",
         "ends_at",
+        "has_turn",
         "held_seconds",
         "log",
         "measurements",
@@ -76,6 +78,7 @@ class Attempt:
         self.certificates: tuple[CertificateFacts, ...] = ()
         self.log: list[LogLine] = []
         self.held_seconds = 0.0
+        self.has_turn = False
         self.network: object = None
         self.allowed_targets: AllowedTargets | None = None
 

@@ -46,7 +46,11 @@ _BUILD_SECONDS = 60.0
 
 _WAITED_SECONDS = 0.0002
 """After a longer lookup the check waits for its turn, because many checks may have waited for the same lookup and
-would all continue in one pass of the loop. TLS checks always wait: handshakes are most of the loop's work."""
+would all continue in one pass of the loop."""
+
+_AT_ONCE_SECONDS = 0.002
+"""A handshake that begins within this time of the check's start is reserved as a part of it. Handshakes are most of the
+loop's work, so all others wait for a turn."""
 
 
 class Pacer(Protocol):
@@ -57,6 +61,9 @@ class Pacer(Protocol):
 
     async def wait_for_handshake(self) -> None:
         """Wait until one more check may begin to connect for a TLS handshake."""
+
+    def reserve_handshake(self) -> None:
+        """Let the next checks wait for a TLS handshake that begins now, without a turn."""
 
 
 class Network:
@@ -259,9 +266,14 @@ class Network:
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
         """Let checks that waited together for one lookup or context continue, or shake hands, one by one."""
-        if self._pacer is not None:
-            with attempt.held(detail="the exporter had too much to do to go on with it"):
-                await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
+        if self._pacer is None:
+            return
+        if handshake and attempt.has_turn and attempt.seconds_so_far() < _AT_ONCE_SECONDS:
+            attempt.has_turn = False
+            self._pacer.reserve_handshake()
+            return
+        with attempt.held(detail="the exporter had too much to do to go on with it"):
+            await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
         """Build a context; each file is read first, so that only one thread waits for it, not one per context."""

@@ -139,6 +139,7 @@ class Execution:
         self._attempt = attempt = begin_attempt()
         attempt.network = self._executors.network
         attempt.allowed_targets = self.check.allowed_targets
+        attempt.has_turn = self._attempts == 0
         self._attempts += 1
         self._arm(attempt)
         pending: object = None

@@ -98,6 +98,11 @@ class Pacer:
         self.handshakes += 1
         await self._wait(self._workload.handshake_seconds)
 
+    def reserve_handshake(self) -> None:
+        """Let the next checks wait for a TLS handshake that begins now, without a turn: its check has just had one."""
+        self.handshakes += 1
+        self._reserve(self._workload.handshake_seconds, perf_counter())
+
     async def _wait(self, work_seconds: float) -> None:
         asked = perf_counter()
         async with self._turnstile:
@@ -111,9 +116,12 @@ class Pacer:
                 if now - before < _BUSY_ITERATION_SECONDS or now - began > _LONGEST_HOLD_SECONDS:
                     break
                 before = now
-            apart_seconds = work_seconds + min(_MOST_SPREAD * work_seconds, self._spread_seconds)
-            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + apart_seconds
+            self._reserve(work_seconds, now)
         self.start_wait_seconds.append(now - asked)
+
+    def _reserve(self, work_seconds: float, now: float) -> None:
+        apart_seconds = work_seconds + min(_MOST_SPREAD * work_seconds, self._spread_seconds)
+        self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + apart_seconds
 
 
 class Pulse:

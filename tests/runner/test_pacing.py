@@ -68,6 +68,15 @@ async def test_handshakes_have_a_pace_of_their_own() -> None:
     assert pacer.handshakes == 3
 
 
+async def test_a_handshake_after_its_start_holds_back_the_next_start_instead() -> None:
+    """A reserved handshake waits for nothing itself, is counted, and delays whoever asks next."""
+    pacer = Pacer(workload(0.0, 0.05))
+    await pacer.wait_for_turn()
+    pacer.reserve_handshake()
+    assert max(await starts(pacer, 1)) > 0.04
+    assert pacer.handshakes == 1
+
+
 @pytest.mark.parametrize(
     ("busy_seconds", "checks", "handshakes", "learned"),
     [

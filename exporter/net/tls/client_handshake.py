@@ -19,7 +19,7 @@ from exporter.net.tls.handshake import (
     presented_certificates,
     too_many_certificates,
 )
-from exporter.net.tls.handshake_thread import Step, step_error
+from exporter.net.tls.handshake_thread import step_error
 from exporter.net.tls.verification import verified_certificates
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from exporter.errors import CheckFailed
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.tls.context import TlsContext
+    from exporter.net.tls.handshake_thread import Step
     from exporter.net.tls.verification import VerifiedChain
 
 _HEAD_BYTES = 1024  # a whole ServerHello, with the server's choices
@@ -142,7 +143,7 @@ class ClientHandshake:
     def _take_step(self) -> None:
         error = step_error(self.tls)
         if self._owner is not None:
-            self._taken(Step(error, 0.0, perf_counter()), self._owner)
+            self._taken(error, perf_counter(), self._owner)
 
     def _taken_in_thread(self, step: Step) -> None:
         self._is_stepping = False
@@ -150,23 +151,23 @@ class ClientHandshake:
         deferred, self._deferred = self._deferred, []
         owner = self._owner
         if owner is not None:
-            self._taken(step, owner)
+            self._taken(step.error, step.ended_at, owner)
             if self.is_done:
                 owner.deliver()
         for call in deferred:
             call()
 
-    def _taken(self, step: Step, owner: HandshakeOwner) -> None:
-        if isinstance(step.error, SSL.WantReadError):
+    def _taken(self, error: SSL.Error | None, ended_at: float, owner: HandshakeOwner) -> None:
+        if isinstance(error, SSL.WantReadError):
             if not self._head or self._is_acceptable(done=False):
                 owner.send_pending()
-        elif step.error is not None:
+        elif error is not None:
             if self._is_acceptable(done=False):
                 owner.send_pending()  # the alert with the reason
-                self._refuse(step.error)
+                self._refuse(error)
         elif self._is_acceptable(done=True):
             self._facts.ready_at = perf_counter()
-            self._facts.tls_seconds = step.ended_at - self._began_at - self._waited_seconds
+            self._facts.tls_seconds = ended_at - self._began_at - self._waited_seconds
             self._facts.tls = completed_facts(self.tls, self._presented, self._verified)
             self.is_done = True
             self.end()

@@ -130,12 +130,14 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         """Send what OpenSSL wants to send."""
         if self._socket is None:
             return
-        with suppress(SSL.WantReadError):  # no more data
-            while True:
+        while True:
+            try:
                 pending = self._tls.bio_read(_SENT_BYTES)
-                self.send_records(pending)
-                if len(pending) < _SENT_BYTES:
-                    return
+            except SSL.WantReadError:
+                return  # nothing is pending
+            self.send_records(pending)
+            if len(pending) < _SENT_BYTES:
+                return
 
     def send_records(self, records: bytes) -> None:
         """Pass encrypted records to the socket."""
@@ -157,8 +159,16 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
                 self._break(error)
                 return
             self._protocol.data_received(chunk)
-        if not self._closing:
-            self._flush_backlog()  # even without one, there may be an answer to a key update
+        if not self._closing and (self._backlog or self._answers_alone()):
+            self._flush_backlog()
+
+    def _answers_alone(self) -> bool:
+        """Whether OpenSSL may have an answer to what was received, other than data, that has to be sent now.
+
+        In TLS 1.2 a renegotiation is declined (RFC 5246 section 7.2.2); in TLS 1.3 a key update is answered before the
+        next data (RFC 8446 section 4.6.3).
+        """
+        return self._tls.get_protocol_version() < SSL.TLS1_3_VERSION
 
     def _flush_backlog(self) -> None:
         try:

@@ -367,6 +367,23 @@ async def test_a_check_that_waits_for_its_turn_says_so_when_it_is_cut_off(good: 
     assert attempt.held_seconds > 0.15
 
 
+async def test_a_check_that_has_just_started_shakes_hands_once_without_a_turn(good: Certificate) -> None:
+    """The turn that started a check covers its first connection; a second one waits for a turn of its own."""
+    work, tls = Workload(), TlsConfig(insecure_skip_verify=True)
+    work.handshake_seconds = 60.0
+    pacer = Pacer(work)
+    network = Network(pacer=pacer)
+    with serve(over_tls(server_context(good))) as server:
+        attempt = begin_attempt()
+        attempt.has_turn = True
+        async with connected(server, network=network, tls=tls):
+            assert (pacer.handshakes, pacer.start_wait_seconds) == (1, [])
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await refused(server.port, network=network, tls=tls)
+    assert attempt.held_seconds > 0.15
+
+
 async def test_understands_a_handshake_byte_by_byte(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
     """For pieces of any size, the handshake, the data and the facts of a rejected certificate are the same."""
     with serve(over_tls(server_context(good), echo)) as upstream, serve(relay_slowly(upstream.port)) as server:
