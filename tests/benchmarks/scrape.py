@@ -35,6 +35,7 @@ class Wanted(NamedTuple):
 WANTED = {
     "http": Wanted(0.45, 1.0),
     "https": Wanted(0.75, 0.9),
+    "https-tls12": Wanted(0.75, 0.9),
     "tcp": Wanted(0.4, 1.0),
     "dns": Wanted(0.4, 1.0),
     "grpc": Wanted(0.5, 1.0),

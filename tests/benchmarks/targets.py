@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import dns.message
@@ -13,7 +14,8 @@ from tests.servers.grpc import run_grpc
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, CertificateFiles, run_nginx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 HOSTS = tuple(f"127.0.1.{number}" for number in range(1, 201))
@@ -63,8 +65,11 @@ def http_targets(directory: Path, count: int) -> Iterator[Targets]:
 
 
 @contextmanager
-def https_targets(directory: Path, count: int) -> Iterator[Targets]:
-    """HTTPS to nginx, its certificate and that of an intermediate authority verified, as most have them."""
+def https_targets(directory: Path, count: int, protocols: str = "TLSv1.2 TLSv1.3") -> Iterator[Targets]:
+    """HTTPS to nginx, its certificate and that of an intermediate authority verified, as most have them.
+
+    The protocols are those of Debian's `nginx.conf`; without that file, its nginx has nothing newer than TLS 1.2.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     files = CertificateFiles(directory / "cert.pem", directory / "key.pem")
@@ -75,7 +80,7 @@ def https_targets(directory: Path, count: int) -> Iterator[Targets]:
         pem.write_to_path(str(files.cert_file), append=number > 0)
     certificate.private_key_pem.write_to_path(str(files.key_file))
     tls = f'tls_config: {{ca_file: "{ca_file}"}}'
-    with run_nginx(directory, TLS_SERVER, certificate=files) as nginx:
+    with run_nginx(directory, f"ssl_protocols {protocols}; {TLS_SERVER}", certificate=files) as nginx:
         urls = [nginx.tls_url(f"/{number}", host=HOSTS[number % len(HOSTS)]) for number in range(count)]
         module = f"{{prober: http, timeout: 10s, http: {{preferred_ip_protocol: ip4, {tls}}}}}"
         yield Targets("http", tls, module, urls, urls)
@@ -129,9 +134,10 @@ def udp_targets(directory: Path, count: int) -> Iterator[Targets]:
         yield Targets("udp", f"dialogue: {steps}", "", [dnsmasq.server] * count, [])
 
 
-TYPES = {
+TYPES: dict[str, Callable[[Path, int], AbstractContextManager[Targets]]] = {
     "http": http_targets,
     "https": https_targets,
+    "https-tls12": partial(https_targets, protocols="TLSv1.2"),
     "tcp": tcp_targets,
     "dns": dns_targets,
     "grpc": grpc_targets,

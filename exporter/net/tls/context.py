@@ -12,6 +12,7 @@ verdict cannot change. Every handshake proves that the peer has the key of its c
 from __future__ import annotations
 
 import ssl
+from functools import cache
 from hashlib import sha256
 from itertools import count
 from time import time
@@ -39,7 +40,7 @@ _VERSIONS = {
     "TLS13": SSL.TLS1_3_VERSION,
 }
 _LEGACY_VERSIONS = ("TLS10", "TLS11")
-_WEAK_SUITES = b"DEFAULT:@SECLEVEL=0"
+_LOWEST_LEVEL = "@SECLEVEL=0"
 """OpenSSL 3 and newer support TLS 1.0 and 1.1 only at security level 0, which lowering the version implies. The level
 applies to handshakes alone: the requirements for certificates stay the same."""
 
@@ -47,6 +48,9 @@ _SUITES_OF_TLS13 = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES
 """Cipher suites of TLS 1.3 in the order of preference, all that are in use (RFC 8446 appendix B.4). Processors have
 instructions for SHA-256 rather than SHA-384, which hashes each handshake some twenty times; Go prefers it as well, so
 that the metrics about the cipher are those of blackbox_exporter."""
+
+_FIRST_SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256")
+"""Cipher suites preferred up to TLS 1.2, for the same reasons; OpenSSL's order holds for the others."""
 
 _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
 """Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
@@ -147,8 +151,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
     _prefer_groups(context)
     context.set_tls13_ciphersuites(_SUITES_OF_TLS13)
-    if recipe.min_version in _LEGACY_VERSIONS:
-        context.set_cipher_list(_WEAK_SUITES)
+    context.set_cipher_list(_suites(at_lowest_level=recipe.min_version in _LEGACY_VERSIONS))
     context.set_min_proto_version(_VERSIONS[recipe.min_version])
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])
@@ -157,6 +160,19 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     if recipe.alpn:
         context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
     return context
+
+
+@cache
+def _suites(*, at_lowest_level: bool) -> bytes:
+    """Return OpenSSL's default cipher suites up to TLS 1.2, _FIRST_SUITES first.
+
+    Those with shared keys or passwords (PSK and SRP) cannot be used without, and take time in every handshake.
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    level = [_LOWEST_LEVEL] if at_lowest_level else []
+    context.set_cipher_list(":".join(["DEFAULT:!PSK:!SRP", *level]).encode())
+    defaults = SSL.Connection(context, None).get_cipher_list()
+    return ":".join(sorted(defaults, key=lambda suite: suite not in _FIRST_SUITES) + level).encode()
 
 
 def _prefer_groups(context: SSL.Context) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ssl
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
+from OpenSSL._util import ffi
 from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
@@ -47,15 +49,20 @@ _SHOWN_BYTES = 32
 def presented_certificates(connection: SSL.Connection) -> Presented:
     """Return the certificates received so far, whatever the state of the handshake.
 
-    pyOpenSSL has no public way to count them without creating an object for each.
+    pyOpenSSL has no public way to count or encode them without creating several objects for each, which takes three
+    times as long.
     """
     stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
     if not stack:
         return NOTHING_PRESENTED
     count = openssl.sk_X509_num(stack)
-    chain = connection.get_peer_cert_chain() if count <= MAX_PRESENTED else (connection.get_peer_certificate(),)
-    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain or () if certificate]
-    return Presented.read(ders, count)
+    written = ffi.gc(openssl.BIO_new(openssl.BIO_s_mem()), openssl.BIO_free)
+    data = ffi.new("char**")
+    ends = [0]
+    for position in range(count if count <= MAX_PRESENTED else 1):
+        openssl.i2d_X509_bio(written, openssl.sk_X509_value(stack, position))
+        ends.append(openssl.BIO_get_mem_data(written, data))
+    return Presented.read([ffi.buffer(data[0] + start, end - start)[:] for start, end in pairwise(ends)], count)
 
 
 def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:

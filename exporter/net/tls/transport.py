@@ -46,6 +46,7 @@ class TlsTransport(TlsStream):
         self._waiter: asyncio.Future[None] | None = None
         self._cut_off = False
         self._has_declined = False
+        self._owes_finished = False
 
     async def shake_hands(self) -> None:
         """Wait for the handshake, which starts when the connection is made.
@@ -139,7 +140,7 @@ class TlsTransport(TlsStream):
 
     def handshake_done(self) -> None:
         """Connect the protocol above."""
-        self._established = True
+        self._established = self._owes_finished = True
         self._protocol.connection_made(self)
         self._wake()
         # The waiting task continues before this call, so that its first data is sent together with the end of the
@@ -157,6 +158,7 @@ class TlsTransport(TlsStream):
         """Note when OpenSSL declines a renegotiation: before the end, no other alert is sent (RFC 5246 section 7.2)."""
         if records[0] == _ALERT and self._established and not self._closing:
             self._has_declined = True
+        self._owes_finished = False
         super().send_records(records)
 
     def _explained(self, error: Exception | None) -> Exception | None:
@@ -167,7 +169,7 @@ class TlsTransport(TlsStream):
         return CheckFailed(Reason.TLS, f"{detail}; perhaps it asks for client certificates only after a request")
 
     def _end_handshake(self) -> None:
-        if not self._closing:
+        if self._owes_finished and not self._closing:
             self.send_pending()
 
     def _wake(self) -> None:
