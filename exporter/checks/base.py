@@ -36,7 +36,8 @@ class CheckExecutor(Protocol):
     async def execute(self, check: Check) -> Result:
         """Run the check once and return its result.
 
-        A failure of the target is a Result with `ResultStatus.ERROR` and a reason, or a raised `CheckFailed`.
+        That is `check.passed` when the protocol worked. A failure of the target is `check.failed(reason, detail)`, or a
+        raised `CheckFailed`.
         """
 
 

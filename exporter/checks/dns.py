@@ -45,7 +45,7 @@ from exporter.net.connection_facts import (
 from exporter.net.dns.exchange import prepare_question
 from exporter.net.tls.certificates import TLS_METRICS
 from exporter.net.tls.subjects import TLS_SUBJECTS
-from exporter.plugin import CheckFailed, CheckType, Reason, Result, ResultStatus, current_attempt
+from exporter.plugin import CheckFailed, CheckType, Reason, Result, current_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,9 +124,7 @@ class DnsCheckExecutor:
             else:
                 answer = await comparison.beside(query.answer(check.timeout_seconds))
         except CheckFailed as failure:
-            return Result(
-                check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
-            )
+            return check.failed(failure.reason, failure.detail)
         except asyncio.CancelledError:
             attempt.phase_name = attempt.phase_name or query.phase
             raise
@@ -157,7 +155,7 @@ def _judge_presence(check: Check[DnsSettings], answer: DnsAnswer) -> Result:
     detail = f"{check.target} has no records of type {check.settings.record_type}"
     if answer.stray_count:
         detail += f"; the answer has {answer.stray_count} of other names"
-    return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.EXPECTATION, detail=detail)
+    return check.failed(Reason.EXPECTATION, detail)
 
 
 def _expect_no_error(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:

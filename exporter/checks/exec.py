@@ -206,7 +206,7 @@ def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result
         return check.passed
     if exit_status >= len(STATES):
         detail = f"the program exited with {exit_status}, which is not defined: {summary or 'no output'}"
-        return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.PROTOCOL, detail=detail)
+        return check.failed(Reason.PROTOCOL, detail)
     status = ResultStatus.WARNING if STATES[exit_status] == "warning" else ResultStatus.ERROR
     detail = f"the program exited with {exit_status} ({STATES[exit_status]}): {summary or 'no output'}"
     return Result(check_name=check.name, status=status, reason=Reason.STATUS, detail=detail)

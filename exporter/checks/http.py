@@ -54,7 +54,6 @@ from exporter.plugin import (
     CheckType,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     record_value,
 )
@@ -125,9 +124,7 @@ class HttpCheckExecutor:
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
-            return Result(
-                check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
-            )
+            return check.failed(failure.reason, failure.detail)
         except asyncio.CancelledError:
             attempt.phase_name = attempt.phase_name or (run.phase if run.exchanges else "token")
             raise

@@ -35,7 +35,6 @@ from exporter.plugin import (
     CheckType,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     record_value,
 )
@@ -82,8 +81,7 @@ class HttpStepsExecutor:
             _measure(check, session)
         if failure is None:
             return check.passed
-        detail = session.hide(failure.detail)
-        return Result(check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=detail)
+        return check.failed(failure.reason, session.hide(failure.detail))
 
     async def _run_steps(
         self, check: Check[HttpStepsSettings], prepared: PreparedSteps, session: StepsSession

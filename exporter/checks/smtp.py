@@ -24,7 +24,6 @@ from exporter.plugin import (
     MetricSpec,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     phase_durations,
 )
@@ -66,9 +65,7 @@ class SmtpCheckExecutor:
             # If an expectation is about the code, it decides: the check may expect a refusal.
             if refused.reason is not Reason.STATUS or not _judging_code(check):
                 # Returned, not raised, so that `retry_on` can judge the code.
-                return Result(
-                    check_name=check.name, status=ResultStatus.ERROR, reason=refused.reason, detail=refused.detail
-                )
+                return check.failed(refused.reason, refused.detail)
         finally:
             _report(submission, attempt)
         return check.passed

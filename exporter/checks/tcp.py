@@ -44,7 +44,6 @@ from exporter.plugin import (
     NetworkSettings,
     ProxySettings,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -120,9 +119,7 @@ class TcpCheckExecutor:
         except CheckFailed as failure:
             is_met = is_expected(failure, prepared.connected, attempt)
             if not is_met and not (prepared.forbids_handshake and is_refusal(failure, attempt)):
-                return Result(
-                    check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
-                )
+                return check.failed(failure.reason, failure.detail)
         return check.passed
 
     async def _send_and_listen(self, prepared: PreparedTcp, attempt: Attempt) -> None:

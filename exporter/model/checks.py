@@ -134,6 +134,15 @@ class Check(Generic[SettingsT]):
         object.__setattr__(self, "identity", (self.name, self.check_type, self.target))
         object.__setattr__(self, "passed", Result(check_name=self.name, status=ResultStatus.OK))
 
+    def failed(self, reason: Reason, detail: str) -> Result:
+        """Return the result that an executor returns when the target did not do what it should.
+
+        Args:
+            reason: The kind of failure.
+            detail: One sentence about it, for people.
+        """
+        return Result(check_name=self.name, status=ResultStatus.ERROR, reason=reason, detail=detail)
+
     @property
     def longest_run_seconds(self) -> float:
         """How long a run can take when every attempt uses its whole timeout."""

@@ -20,7 +20,7 @@ from exporter.exposition.probe_metrics import Outcome, probe_blocks
 from exporter.exposition.self_metrics import batch_blocks, check_blocks
 from exporter.exposition.series import Block, Rows
 from exporter.masking import masked_result
-from exporter.model import Reason, Result, ResultStatus
+from exporter.model import Reason, Result
 from exporter.scrape.records import Records
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def _in_maintenance(checks: Sequence[Check]) -> list[bool]:
 
 def _no_result(check: Check) -> Result:
     """Return a substitute for a result that a third-party runner did not return."""
-    detail = "the runner returned no result"
-    return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.RUNNER, detail=detail)
+    return check.failed(Reason.RUNNER, "the runner returned no result")
 
 
 def metric_of(block: Block) -> Metric:

@@ -20,7 +20,6 @@ from exporter.plugin import (
     ProxySettings,
     Reason,
     Result,
-    ResultStatus,
     SecretStr,
     SingleLine,
     Subject,
@@ -77,7 +76,7 @@ class MemcachedExecutor:
         attempt.observe({ITEMS.name: items})
         attempt.measure(ITEMS_METRIC, items)
         attempt.note("answered", version=version, items=items)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _log_in(stream: Stream, credentials: str) -> None:
