@@ -116,7 +116,7 @@ class ProbePages:
             series.add(FAILURE_INFO, _REASONS[result.reason or Reason.INTERNAL], 1.0)
         for name, values in self._measured(result).items():
             family, spec = self._families[name], self._specs[name]
-            for labels in sorted(values):
+            for labels in values if len(values) == 1 else sorted(values):
                 series.add(family, self._labels(spec, labels), values[labels])
         return series
 

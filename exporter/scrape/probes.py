@@ -70,12 +70,13 @@ class _Loaded(NamedTuple):
 
     Attributes:
         pages: Its pages.
-        check: Returns the check of a target and a host name, which is kept for the next request for it. Raises
-            ValueError when the target is not valid, TargetRefusedError when it is certainly not allowed.
+        check: Returns the check of a target with a host name and a timeout in seconds, which is kept for the next such
+            request. Raises ValueError when the target is not valid, TargetRefusedError when it is certainly not
+            allowed.
     """
 
     pages: ProbePages
-    check: Callable[[str, str | None], Check]
+    check: Callable[[str, str | None, float], Check]
 
 
 class Probes:
@@ -136,12 +137,12 @@ class Probes:
             for name, module in modules.by_name.items()
         }
 
-    def _check(self, module: Module, target: str, hostname: str | None) -> Check:
+    def _check(self, module: Module, target: str, hostname: str | None, timeout_seconds: float) -> Check:
         check = module.check(target, hostname)
         if refusal := refusal_of(check, self._allowed_targets):
             raise TargetRefusedError(refusal)
         name = probe_name(module, mask_url_password(target))
-        return replace(check, name=name, allowed_targets=self._allowed_targets)
+        return replace(check, name=name, timeout_seconds=timeout_seconds, allowed_targets=self._allowed_targets)
 
     def prepare(self, request: ProbeRequest) -> Probe:
         """Return the probe for a request.
@@ -167,7 +168,7 @@ class Probes:
         target = mask_url_password(request.target)
         check, fault = None, ""
         try:
-            check = replace(loaded.check(request.target, request.hostname or None), timeout_seconds=timeout_seconds)
+            check = loaded.check(request.target, request.hostname or None, timeout_seconds)
         except HostnameConflictError as error:
             raise BadProbeError(str(error)) from None
         except ValueError as error:

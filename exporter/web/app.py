@@ -65,10 +65,10 @@ def create_app(site: Site) -> Starlette:
     address = site.public_address
     app = Starlette(
         routes=[
+            Route(address.route("/probe"), routes.probe),  # first, because it is asked most often
+            Route(address.route("/metrics"), routes.metrics),
             Route(address.route("/"), pages.status),
             Route(address.route("/"), pages.run_again, methods=["POST"]),
-            Route(address.route("/metrics"), routes.metrics),
-            Route(address.route("/probe"), routes.probe),
             Route(address.route("/logs"), routes.logs),
             Route(address.route("/sd"), routes.discovery),
             Route(address.route("/checks/{name:path}"), pages.check),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_a_check_is_prepared_once_for_each_target_until_a_reload(tmp_path: Path) -> None:
-    """The same request reuses the prepared check, whatever its time limit; after a reload, the new module is used."""
+    """The same request reuses the check, another time limit makes another; after a reload, the new module is used."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
     live_modules = LiveConfig(lambda: load_modules(file), load_modules(file))
@@ -25,12 +25,13 @@ def test_a_check_is_prepared_once_for_each_target_until_a_reload(tmp_path: Path)
     def prepared(target: str, scrape_timeout: str) -> Probe:
         return probes.prepare(ProbeRequest(target=target, scrape_timeout=scrape_timeout))
 
-    first, again, other = prepared("a.example", "5"), prepared("a.example", "8"), prepared("b.example", "5")
-    assert first.check is not None
-    assert again.check is not None
-    assert other.check is not None
-    assert again.check.prepared is first.check.prepared is not other.check.prepared
-    assert (first.check.timeout_seconds, again.check.timeout_seconds) == (4.5, 7.5)
+    first, again = prepared("a.example", "5").check, prepared("a.example", "5").check
+    longer, other = prepared("a.example", "8").check, prepared("b.example", "5").check
+    assert first is again
+    assert first is not None
+    assert longer is not None
+    assert other is not None
+    assert (first.timeout_seconds, longer.timeout_seconds, other.target) == (4.5, 7.5, "http://b.example")
     file.write_text("modules: {http_2xx: {prober: http, http: {method: HEAD}}}\n", encoding="utf-8")
     live_modules.reload()
     after = prepared("a.example", "5").check
