@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import anyio
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -32,6 +34,8 @@ from exporter.model import (
     ValueKind,
 )
 from exporter.runner.registry import ExecutorRegistry
+from exporter.scrape.service import ScrapeRequest
+from exporter.web.scrapes import Scrapes
 from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
@@ -41,8 +45,11 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
+    from exporter.exposition.page import Page
     from exporter.exposition.series import Block
     from exporter.masking import Mask
+    from exporter.scrape.prepared import PreparedScrape
+    from exporter.scrape.service import ScrapeService
 
 PHASES = MetricSpec(
     name="probe_example_duration_seconds",
@@ -183,6 +190,24 @@ def outcome_of_batch(
     return Outcome(
         results, ages or [0.0] * number, batch, in_maintenance or [False] * number, since or [1700000000.25] * number
     )
+
+
+def metrics_page(service: ScrapeService, scrape: ScrapeRequest | None = None) -> Page:
+    """The page of a scrape of `/metrics`, from a server of its own; blocks until it is written."""
+    scrape = scrape or ScrapeRequest()
+    return _page(service, partial(service.choose, scrape.selection), scrape, whole=True)
+
+
+def probe_page(service: ScrapeService, check_name: str) -> Page:
+    """The page of a scrape of `/probe`, from a server of its own; blocks until it is written."""
+    return _page(service, partial(service.choose_one, check_name), ScrapeRequest(), whole=False)
+
+
+def _page(service: ScrapeService, choose: Callable[[], PreparedScrape], scrape: ScrapeRequest, *, whole: bool) -> Page:
+    async def page() -> Page:
+        return await Scrapes(service).page(choose, scrape, whole=whole)
+
+    return anyio.run(page)
 
 
 def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_format: Format = Format.TEXT) -> str:

@@ -17,7 +17,8 @@ from anyio.from_thread import BlockingPortalProvider
 from exporter import AsyncCheckRunner, ExecutorRegistry
 from exporter.config import LiveConfig, load_config
 from exporter.scrape.history import History
-from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.service import ScrapeService
+from tests.scraping import metrics_page
 from tests.servers.http import respond, run_http_server
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def walk_of_one_check() -> dict[str, Walk]:
         def scrape() -> None:
             runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
             service = ScrapeService(runner, load(), registry, history=History(), version="0")
-            service.metrics_page(ScrapeRequest())
+            metrics_page(service)
 
         scrape()  # so that first-use imports and objects are already there
         check = load().current.checks[0]

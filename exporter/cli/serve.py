@@ -30,12 +30,14 @@ from exporter.runner.single import SingleCheckRunner
 from exporter.scrape.history import History
 from exporter.scrape.probe_history import ProbeHistory
 from exporter.scrape.probes import Probes
-from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.selection import Selection
+from exporter.scrape.service import ScrapeService
 from exporter.scrape.status_changes import StatusChanges
 from exporter.version import __version__
 from exporter.web.app import create_app
 from exporter.web.limits import HEALTH_PATHS
 from exporter.web.live_web_config import WATCH_INTERVAL_SECONDS, open_web_config, web_config_blocks
+from exporter.web.scrapes import Scrapes
 from exporter.web.server import GRACE_SECONDS, WebServer
 from exporter.web.site import Readiness, Site
 
@@ -277,8 +279,8 @@ class _Serving:
 
     async def _run_demo_once(self) -> None:
         """Run the demo's checks once, so that its pages have something to show before the first scrape."""
-        request = ScrapeRequest(budget_seconds=_DEMO_BUDGET_SECONDS)
-        await anyio.to_thread.run_sync(self._site.service.metrics_page, request, abandon_on_cancel=True)
+        service = self._site.service
+        await Scrapes(service).run(partial(service.choose, Selection()), _DEMO_BUDGET_SECONDS)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -156,30 +156,14 @@ class ScrapeService:
         """Use a configuration from now on; the thread that loaded it calls this, one at a time."""
         self._prepared = take_over(config, self._registry, self._runner, self._records, self._live_config.masks)
 
-    def metrics_page(self, request: ScrapeRequest) -> Page:
-        """Run the selected checks and return the page about them, the batch and the exporter.
-
-        Blocks for up to the budget, so call it in a worker thread. A request that runs no checks does not block.
+    def page_without_run(self, request: ScrapeRequest) -> Page:
+        """Return the page of a scrape that runs nothing: its checks' counters, and the metrics about the exporter.
 
         Raises:
             UnknownCheckNameError: When the selection names a check that is not configured.
-            UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
+            UnknownCheckTypeError: When it names an unknown type.
         """
-        prepared_scrape = self.choose(request.selection)
-        if request.runs_checks:
-            return self._page(prepared_scrape, request, whole=True)
-        return self._written(self._whole(prepared_scrape.collector.blocks_without_run()), request)
-
-    def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
-        """Run one check and return its gauges as blackbox_exporter would, without labels of the check.
-
-        The selection of the request is ignored. Blocks like `metrics_page`.
-
-        Raises:
-            UnknownCheckNameError: When no check has the name.
-            UnknownCheckTypeError: When its type has no executor.
-        """
-        return self._page(self.choose_one(check_name), request, whole=False)
+        return self._written(self._whole(self.choose(request.selection).collector.blocks_without_run()), request)
 
     def choose(self, selection: Selection) -> PreparedScrape:
         """Return the prepared scrape of a selection of checks.
@@ -246,15 +230,6 @@ class ScrapeService:
         page = self._written(self._whole(blocks) if whole else blocks, request)
         prepared_scrape.writing_seconds = monotonic() - started
         return page
-
-    def _page(self, prepared_scrape: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
-        ticket = self.join(prepared_scrape, request.budget_seconds)
-        try:
-            if ticket.is_first:
-                self.run_batch(prepared_scrape, ticket.in_flight)
-            return self.write(prepared_scrape, ticket.in_flight.outcome.result(), request, whole=whole)
-        finally:
-            prepared_scrape.in_flight.leave(ticket)
 
     def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
         """Add the metrics about the exporter and its process."""

@@ -129,7 +129,7 @@ class _Routes:
         scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
             return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
-        return page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
+        return page_response(await run_in_threadpool(self._site.service.page_without_run, scrape))
 
     async def probe(self, request: Request) -> Response:
         """Run one configured check, or a module against a target; show its metrics as blackbox_exporter would."""

@@ -17,7 +17,8 @@ from exporter.cli.program import configuration_loader, open_program
 from exporter.config import LiveConfig
 from exporter.errors import ConfigError, UnknownCheckTypeError
 from exporter.scrape.history import History
-from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.service import ScrapeService
+from tests.scraping import metrics_page
 from tests.servers.executors import Healthy
 from tests.threads import threads_left
 from tests.waiting import wait_until
@@ -63,7 +64,7 @@ def test_a_reload_brings_the_plugins_that_it_names(tmp_path: Path) -> None:
         plugins = 'plugins: ["tests.cli.test_program:PLUGIN"]\n'
         file.write_text(plugins + "checks: [{name: a, type: healthy, target: x}]\n", encoding="utf-8")
         live.reload()
-        page = service.metrics_page(ScrapeRequest()).body.decode()
+        page = metrics_page(service).body.decode()
     assert 'probe_success{check="a",check_type="healthy",target="x"} 1.0' in page
     assert registry.check_types["healthy"].description == "Succeeds at once"
 
@@ -80,21 +81,21 @@ def test_a_reload_removes_the_plugins_that_it_no_longer_names(tmp_path: Path) ->
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
         service = ScrapeService(runner, live, registry, history=History(), version="0")
         assert "healthy" in registry.check_types
-        assert 'check_type="healthy",target' in service.metrics_page(ScrapeRequest()).body.decode()
+        assert 'check_type="healthy",target' in metrics_page(service).body.decode()
         file.write_text("checks: 3\n", encoding="utf-8")
         with pytest.raises(ConfigError):
             live.reload()
         assert "healthy" in registry.check_types
         file.write_text("checks: [{name: a, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
         live.reload()
-        page = service.metrics_page(ScrapeRequest()).body.decode()
+        page = metrics_page(service).body.decode()
         assert ('check_type="tcp",target' in page, 'check_type="healthy",target' in page) == (True, False)
         assert (sorted(registry.check_types), registry.list_registered_types()) == (known, known)
         with pytest.raises(UnknownCheckTypeError):
             runner.run_all([Check(name="a", check_type="healthy", target="x")], print)
         file.write_text(named, encoding="utf-8")
         live.reload()
-        assert 'check_type="healthy",target' in service.metrics_page(ScrapeRequest()).body.decode()
+        assert 'check_type="healthy",target' in metrics_page(service).body.decode()
 
 
 def test_nothing_is_started_for_a_configuration_that_is_rejected(tmp_path: Path) -> None:

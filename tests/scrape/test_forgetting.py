@@ -12,7 +12,8 @@ from exporter.config import LiveConfig, load_config
 from exporter.gc_tuning import collections_paused
 from exporter.http.message import WireRequest
 from exporter.scrape.history import History
-from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.service import ScrapeService
+from tests.scraping import metrics_page
 from tests.servers.tcp import closed_port
 from tests.waiting import wait_until
 
@@ -48,10 +49,10 @@ def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> No
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
         service = ScrapeService(runner, live, registry, history=History(), version="0")
         for generation in range(1, RELOADS + 1):
-            service.metrics_page(ScrapeRequest())
+            metrics_page(service)
             file.write_text(configuration(generation, port), encoding="utf-8")
             live.reload()
-        service.metrics_page(ScrapeRequest())
+        metrics_page(service)
     assert (alive(Check) - before[0], alive(WireRequest) - before[1]) == (CHECKS, CHECKS)
 
 
@@ -64,5 +65,5 @@ def test_a_scrape_frees_its_results_without_the_garbage_collector(tmp_path: Path
         before = alive(Result)  # each check keeps the one that its executor returns
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
         service = ScrapeService(runner, live, registry, history=History(), version="0")
-        service.metrics_page(ScrapeRequest())
+        metrics_page(service)
         wait_until(lambda: alive(Result, collect=False) == before)

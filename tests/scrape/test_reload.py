@@ -20,7 +20,19 @@ from exporter.scrape.history import History
 from exporter.scrape.records import Records
 from exporter.scrape.service import ScrapeRequest, ScrapeService
 from exporter.scrape.status_changes import StatusChanges
-from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, failed, measured, registry_of, samples
+from tests.scraping import (
+    EXAMPLE,
+    TYPES,
+    Config,
+    Live,
+    Prepared,
+    check,
+    failed,
+    measured,
+    metrics_page,
+    registry_of,
+    samples,
+)
 from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
@@ -48,7 +60,7 @@ def test_reloads_in_a_loop_beside_scrapes() -> None:
     def scrape(_: int) -> None:
         begin.wait()
         for _ in range(SCRAPES):
-            page = service.metrics_page(ScrapeRequest()).body.decode()
+            page = metrics_page(service).body.decode()
             assert 'probe_success{check="stays",check_type="example",target="stays.example"} 1.0' in page
 
     with ThreadPoolExecutor(SCRAPERS) as threads:
@@ -59,7 +71,7 @@ def test_reloads_in_a_loop_beside_scrapes() -> None:
         for future in scrapes:
             future.result(60.0)
     live.current = stages[-1]
-    page = service.metrics_page(ScrapeRequest(runs_checks=False)).body.decode()
+    page = service.page_without_run(ScrapeRequest()).body.decode()
     joined = samples(page, "nyxmon_batch_joined_scrapes_total")["nyxmon_batch_joined_scrapes_total"]
     runs = SCRAPERS * SCRAPES - float(joined)
     assert samples(page, "nyxmon_check_runs_total") == {
@@ -108,7 +120,7 @@ def test_a_reload_happens_before_the_next_scrape() -> None:
     """When the reload has ended, the runs of a removed check are gone, and the next page is laid out."""
     live, history = Live(check("stays"), check("goes")), History()
     service = service_of(live, "stays", "goes", history=history)
-    service.metrics_page(ScrapeRequest())
+    metrics_page(service)
     live.current = Config((check("stays"),))
     assert [len(history.runs(name).recent) for name in ("stays", "goes")] == [1, 0]
     assert len(service._prepared._prepared_scrapes) == 1
@@ -123,7 +135,7 @@ def test_a_configuration_that_cannot_be_shown_is_rejected(tmp_path: Path) -> Non
     first = load_config(file, registry.check_types)
     live = LiveConfig(lambda: replace(load_config(file, registry.check_types), plugins=(plugin,)), first)
     service = ScrapeService(Prepared(measured()), live, registry, history=History(), version="0")
-    service.metrics_page(ScrapeRequest())
+    metrics_page(service)
     file.write_text("checks: [{name: two, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
     before = live.current
     with pytest.raises(ValueError, match="reserved"):

@@ -24,7 +24,20 @@ from exporter.runner.runner import AsyncCheckRunner
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeRequest, ScrapeService, Selection, UnknownCheckNameError
 from tests.protobuf import families_of
-from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, measured, parsed, registry_of, samples
+from tests.scraping import (
+    EXAMPLE,
+    TYPES,
+    Config,
+    Live,
+    Prepared,
+    check,
+    measured,
+    metrics_page,
+    parsed,
+    probe_page,
+    registry_of,
+    samples,
+)
 from tests.servers.executors import Healthy
 from tests.servers.prometheus import check_metrics
 from tests.waiting import wait_until
@@ -105,7 +118,7 @@ def joined_within(service: ScrapeService, number: int) -> Iterator[None]:
 def test_a_whole_page(runner: AsyncCheckRunner, gated: Gated) -> None:
     """The page has the families in the order of the catalogue, ends with those of the process, and passes promtool."""
     gated.gate.set()
-    page = service_of(runner, Live(check("a"), check("b"))).metrics_page(ScrapeRequest())
+    page = metrics_page(service_of(runner, Live(check("a"), check("b"))))
     text = page.body.decode()
     check_metrics(text)
     shown = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
@@ -126,7 +139,7 @@ def test_a_page_in_the_requested_format(runner: AsyncCheckRunner, gated: Gated) 
     """Format and compression are those of the request; prometheus_client's strict parser accepts the page."""
     gated.gate.set()
     wanted = ScrapeRequest(exposition_format=Format.OPENMETRICS, compress=True)
-    page = service_of(runner, Live(check())).metrics_page(wanted)
+    page = metrics_page(service_of(runner, Live(check())), wanted)
     assert (page.content_type, page.content_encoding) == (Format.OPENMETRICS.value, "gzip")
     families = {family.name: family for family in parsed(gzip.decompress(page.body).decode(), Format.OPENMETRICS)}
     assert families["nyxmon_check_runs"].samples[0].value == 1.0
@@ -137,7 +150,7 @@ def test_the_page_has_the_exporters_own_metrics(runner: AsyncCheckRunner, gated:
     gated.gate.set()
     live = Live(check("a"), check("b"))
     live.last_reload_successful = False
-    page = lines(service_of(runner, live).metrics_page(request("a")), "nyxmon_exporter_.*")
+    page = lines(metrics_page(service_of(runner, live), request("a")), "nyxmon_exporter_.*")
     build, *others = page.items()
     assert build[0].endswith(',version="1.2.3"}')
     assert others == [
@@ -154,11 +167,11 @@ def test_a_probe_page_is_about_one_check_only(runner: AsyncCheckRunner, gated: G
     """It has only the gauges of the check, without its labels; the run is counted like any other."""
     gated.gate.set()
     service = service_of(runner, Live(check("a"), check("b")))
-    page = service.probe_page("a", ScrapeRequest())
+    page = probe_page(service, "a")
     check_metrics(page.body.decode())
     assert all(series.startswith("probe_") and "check=" not in series for series in lines(page))
     assert lines(page, "probe_example_size_bytes") == {"probe_example_size_bytes": "1.234567e+06"}
-    runs = lines(service.metrics_page(ScrapeRequest()), "nyxmon_check_runs_total")
+    runs = lines(metrics_page(service), "nyxmon_check_runs_total")
     assert list(runs.values()) == ["2.0", "1.0"]
     assert [len(service.history.runs(name).recent) for name in ("a", "b")] == [2, 1]
 
@@ -187,7 +200,7 @@ def test_a_selection_decides_before_anything_runs(selection: Selection, names: l
     """Values of one kind are alternatives, and all kinds must match; other checks do not run."""
     prepared = Prepared(*(measured(each.name) for each in CHECKS))
     service = service_of(prepared, Live(*CHECKS))
-    page = lines(service.metrics_page(ScrapeRequest(selection=selection)), "probe_success")
+    page = lines(metrics_page(service, ScrapeRequest(selection=selection)), "probe_success")
     assert prepared.asked == [names]
     assert len(page) == len(names)
 
@@ -207,7 +220,7 @@ def test_a_selection_of_the_unknown_is_rejected(selection: Selection, error: typ
     """An unknown check or type is an error before anything runs, rather than an empty page."""
     prepared = Prepared()
     with pytest.raises(error) as caught:
-        service_of(prepared, Live(*CHECKS)).metrics_page(ScrapeRequest(selection=selection))
+        metrics_page(service_of(prepared, Live(*CHECKS)), ScrapeRequest(selection=selection))
     assert (str(caught.value), prepared.asked) == (message, [])
 
 
@@ -215,7 +228,7 @@ def test_a_probe_of_the_unknown_is_rejected() -> None:
     """The page of an unknown check is an error."""
     prepared = Prepared()
     with pytest.raises(UnknownCheckNameError, match="no check is named 'nobody'"):
-        service_of(prepared, Live(*CHECKS)).probe_page("nobody", ScrapeRequest())
+        probe_page(service_of(prepared, Live(*CHECKS)), "nobody")
     assert prepared.asked == []
 
 
@@ -223,7 +236,7 @@ def test_names_filter_the_page_but_not_the_run() -> None:
     """`name[]` shows a part of the page; all selected checks run for it."""
     prepared = Prepared(*(measured(each.name) for each in CHECKS))
     names = frozenset(["nyxmon_batch_checks", "process_start_time_seconds"])
-    page = service_of(prepared, Live(*CHECKS)).metrics_page(ScrapeRequest(names=names))
+    page = metrics_page(service_of(prepared, Live(*CHECKS)), ScrapeRequest(names=names))
     assert list(lines(page)) == ["nyxmon_batch_checks", "process_start_time_seconds"]
     assert prepared.asked == [["a", "b", "c"]]
 
@@ -231,11 +244,11 @@ def test_names_filter_the_page_but_not_the_run() -> None:
 def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
     """Overlapping scrapes get one batch, each in its own format, and the run is counted once."""
     service = service_of(runner, Live(check("a"), check("b")))
-    first = threads.submit(service.metrics_page, ScrapeRequest())
+    first = threads.submit(metrics_page, service)
     wait_until(lambda: gated.started == 2)
     with joined_within(service, 3):
         others = [
-            threads.submit(service.metrics_page, ScrapeRequest(exposition_format=each, budget_seconds=20.0))
+            threads.submit(metrics_page, service, ScrapeRequest(exposition_format=each, budget_seconds=20.0))
             for each in (Format.TEXT, Format.OPENMETRICS, Format.PROTOBUF)
         ]
     gated.gate.set()
@@ -255,10 +268,10 @@ def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, thread
 def test_a_scrape_in_a_hurry_does_not_join(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
     """A scrape does not wait for a batch that may end after the scrape's deadline."""
     service = service_of(runner, Live(check()))
-    patient = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=60.0))
+    patient = threads.submit(metrics_page, service, ScrapeRequest(budget_seconds=60.0))
     wait_until(lambda: gated.started == 1)
     began = time.monotonic()
-    page = service.metrics_page(ScrapeRequest(budget_seconds=0.2))
+    page = metrics_page(service, ScrapeRequest(budget_seconds=0.2))
     assert time.monotonic() - began < 10
     assert list(lines(page, "probe_success").values()) == ["0.0"]
     gated.gate.set()
@@ -272,10 +285,10 @@ def test_different_selections_run_independently(
     """Scrapes of different checks do not wait for each other, and a probe is a separate scrape."""
     service = service_of(runner, Live(check("a"), check("b")))
     futures = [
-        threads.submit(service.metrics_page, request("a")),
-        threads.submit(service.metrics_page, request("b")),
-        threads.submit(service.metrics_page, request("a", "b")),
-        threads.submit(service.probe_page, "a", ScrapeRequest()),
+        threads.submit(metrics_page, service, request("a")),
+        threads.submit(metrics_page, service, request("b")),
+        threads.submit(metrics_page, service, request("a", "b")),
+        threads.submit(probe_page, service, "a"),
     ]
     wait_until(lambda: gated.started == 5)
     gated.gate.set()
@@ -287,7 +300,7 @@ def test_a_scrape_after_the_batch_runs_anew(runner: AsyncCheckRunner, gated: Gat
     gated.gate.set()
     service = service_of(runner, Live(check()))
     for _ in range(3):
-        service.metrics_page(ScrapeRequest())
+        metrics_page(service)
     assert gated.started == 3
 
 
@@ -315,16 +328,16 @@ def test_a_broken_batch_fails_all_that_joined(threads: ThreadPoolExecutor) -> No
     """If the exporter itself cannot run, every waiting scrape gets an error, and the next one tries again."""
     breaking = Breaking()
     service = service_of(breaking, Live(check()))
-    first = threads.submit(service.metrics_page, ScrapeRequest())
+    first = threads.submit(metrics_page, service)
     wait_until(lambda: breaking.runs == 1)
     with joined_within(service, 1):
-        second = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=20.0))
+        second = threads.submit(metrics_page, service, ScrapeRequest(budget_seconds=20.0))
     breaking.gate.set()
     for future in (first, second):
         with pytest.raises(RuntimeError, match="broken"):
             future.result(10.0)
     with pytest.raises(RuntimeError, match="broken"):
-        service.metrics_page(ScrapeRequest())
+        metrics_page(service)
     assert breaking.runs == 2
 
 
@@ -333,9 +346,9 @@ def test_a_reload_drops_what_is_gone_and_keeps_what_stays(runner: AsyncCheckRunn
     gated.gate.set()
     live = Live(check("stays"), check("goes"))
     service = service_of(runner, live)
-    service.metrics_page(ScrapeRequest())
+    metrics_page(service)
     live.current = Config((check("new"), check("stays", timeout_seconds=3.0)))
-    page = lines(service.metrics_page(ScrapeRequest()), "nyxmon_check_runs_total")
+    page = lines(metrics_page(service), "nyxmon_check_runs_total")
     assert [(series.partition('"')[2].partition('"')[0], value) for series, value in page.items()] == [
         ("new", "1.0"),
         ("stays", "2.0"),
@@ -347,10 +360,10 @@ def test_a_reload_during_a_scrape(runner: AsyncCheckRunner, gated: Gated, thread
     """A running scrape keeps its configuration; a new one does not join it, and old checks leave nothing behind."""
     live = Live(check("old"))
     service = service_of(runner, live)
-    before = threads.submit(service.metrics_page, ScrapeRequest())
+    before = threads.submit(metrics_page, service)
     wait_until(lambda: gated.started == 1)
     live.current = Config((check("new"),))
-    after = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=20.0))
+    after = threads.submit(metrics_page, service, ScrapeRequest(budget_seconds=20.0))
     wait_until(lambda: gated.started == 2)
     gated.gate.set()
     pages = [lines(future.result(10.0), "nyxmon_check_runs_total") for future in (before, after)]
@@ -380,8 +393,10 @@ def test_time_to_write_the_page_is_set_aside() -> None:
 
     checks = [check(str(number)) for number in range(200)]
     service = service_of(Noting(*(measured(each.name) for each in checks)), Live(*checks))
-    for budget_seconds in (10.0, 10.0, 0.001):
-        service.metrics_page(ScrapeRequest(budget_seconds=budget_seconds))
+    metrics_page(service)
+    metrics_page(service)
+    everything = service.choose(Selection())
+    service.run_batch(everything, service.join(everything, 0.001).in_flight)
     assert budgets[0] == pytest.approx(10.0, abs=0.01)
     assert 8.0 <= budgets[1] < 10.0
     assert budgets[2] <= 0.0008
@@ -414,7 +429,7 @@ def test_an_odd_proc_does_not_cost_the_page(tmp_path: Path, limits: str) -> None
     (tmp_path / "self" / "stat").write_text("1 (x) " + " ".join(map(str, range(50))))
     (tmp_path / "self" / "limits").write_text(limits)
     process = ProcessCollector(proc=str(tmp_path), registry=None)
-    page = service_of(Prepared(), Live(), process=process).metrics_page(ScrapeRequest())
+    page = metrics_page(service_of(Prepared(), Live(), process=process))
     assert "process_" not in page.body.decode()
     assert "nyxmon_exporter_checks 0.0" in page.body.decode()
 
@@ -438,9 +453,9 @@ def test_overlapping_scrapes_of_everything(runner: AsyncCheckRunner, gated: Gate
 
     def scrape(number: int) -> None:
         live.current = Config(checks[: 10 + number % 10])
-        metrics = service.metrics_page(ScrapeRequest() if number % 2 else request("check 1", f"check {number % 10}"))
+        metrics = metrics_page(service, ScrapeRequest() if number % 2 else request("check 1", f"check {number % 10}"))
         check_page(metrics.body.decode())
-        check_page(service.probe_page("check 2", ScrapeRequest()).body.decode())
+        check_page(probe_page(service, "check 2").body.decode())
 
     def check_page(page: str) -> None:
         series = [line.rpartition(" ")[0] for line in page.splitlines() if not line.startswith("#")]
@@ -449,7 +464,7 @@ def test_overlapping_scrapes_of_everything(runner: AsyncCheckRunner, gated: Gate
     for future in [threads.submit(scrape, number) for number in range(60)]:
         future.result(20.0)
     live.current = Config(checks)
-    page = lines(service.metrics_page(ScrapeRequest()), "nyxmon_check_runs_total")
+    page = lines(metrics_page(service), "nyxmon_check_runs_total")
     runs = {series.partition('"')[2].partition('"')[0]: float(value) for series, value in page.items()}
     assert {name: runs[name] for name in runs if int(name.split()[1]) < 10} == {
         f"check {number}": gated.executions[f"check {number}"] for number in range(10)
