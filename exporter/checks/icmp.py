@@ -93,7 +93,7 @@ class IcmpCheckExecutor:
 
     def __init__(self, context: BatchContext) -> None:
         self._network = context.network or Network()
-        self._sockets = EchoSockets()
+        self._sockets = EchoSockets(self._network.readers)
 
     async def execute(self, check: Check[IcmpSettings]) -> Result:
         """Ping the target and return the result."""

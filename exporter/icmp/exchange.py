@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import select
 import socket
 import time
 from ipaddress import ip_address
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from exporter.icmp.packets import EchoReply
     from exporter.icmp.series import EchoSeries
     from exporter.icmp.sockets import EchoSocket
+    from exporter.net.readers import SharedReaders
 
 _SEQUENCES = 65536
 _MOST_IN_FLIGHT = _SEQUENCES // 2
@@ -44,8 +44,8 @@ _MOST_IN_FLIGHT = _SEQUENCES // 2
 
 _IP_HEADER_OCTETS = 60
 _CONTROL_BYTES = 512
-_BURST = 64
-"""Packets read in one pass of the loop."""
+_BURST, _PAUSE_SECONDS = 64, 0.02
+"""Packets read in one pass of the loop, and how long reading pauses if none of so many was a reply to a request."""
 
 _ERRORS_READ = 64
 _MOST_TRIES = 8
@@ -56,18 +56,17 @@ _FULL_PAUSE_SECONDS = 0.002
 class SharedSocket:
     """One socket and the requests sent from it; lives as long as the EchoSockets that opened it."""
 
-    def __init__(self, opened: EchoSocket) -> None:
+    def __init__(self, opened: EchoSocket, readers: SharedReaders) -> None:
+        """Take over a socket, and read from it until it is closed."""
         self._socket, self._version, self._is_raw = opened
+        self._readers = readers
+        self._pause: asyncio.TimerHandle | None = None
         self._identifier = int.from_bytes(os.urandom(2)) if self._is_raw else self._socket.getsockname()[1]
         self._sequence = int.from_bytes(os.urandom(2))
         self._waiting: dict[int, tuple[EchoSeries, Echo]] = {}
         self._read_bytes = _IP_HEADER_OCTETS + HEADER_OCTETS
         self._reserved = 0
-
-    @property
-    def descriptor(self) -> int:
-        """Its file descriptor."""
-        return self._socket.fileno()
+        self._read_on()
 
     def reserve(self, requests: int) -> bool:
         """Reserve sequence numbers for requests until they are forgotten; False when too few are left."""
@@ -79,6 +78,9 @@ class SharedSocket:
     def close(self) -> None:
         """Close it; replies that arrive later are lost."""
         self._waiting.clear()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._readers.remove_reader(self._socket)
         self._socket.close()
 
     async def send(self, series: EchoSeries) -> Echo:
@@ -131,26 +133,28 @@ class SharedSocket:
             if waiting is not None and waiting[1] is echo:
                 del self._waiting[echo.sequence]
 
-    def read(self, events: int) -> bool:
-        """Read what has arrived, up to a limit; False when it was a flood of packets that answer nothing.
+    def _read_on(self) -> None:
+        self._pause = None
+        self._readers.add_reader(self._socket, self._on_readable)
 
-        Args:
-            events: What epoll(7) reports about the socket.
-        """
-        if events & select.EPOLLERR:
-            self.read_errors()
-        matched = 0
-        for _ in range(_BURST):
+    def _on_readable(self) -> None:
+        """Read what has arrived, up to a limit; pause after a flood of packets that answer nothing."""
+        matched = False
+        for number in range(_BURST):
             try:
                 packet, messages, _, peer = self._socket.recvmsg(self._read_bytes, _CONTROL_BYTES)
             except BlockingIOError:
-                return True
+                if number == 0:
+                    self.read_errors()
+                return
             except OSError:
                 self.read_errors()
                 continue
             hop_limit, kernel_time = read_control(self._version, messages)
-            matched += self._on_packet(packet, peer[0], hop_limit, kernel_time)
-        return matched > 0
+            matched |= self._on_packet(packet, peer[0], hop_limit, kernel_time)
+        if not matched:
+            self._readers.remove_reader(self._socket)
+            self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._read_on)
 
     def _on_packet(self, packet: bytes, peer: str, hop_limit: int | None, kernel_time: float | None) -> bool:
         """Pass a reply on to its series; False for any other packet."""

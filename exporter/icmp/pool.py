@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import select
 from typing import TYPE_CHECKING
 
 from exporter.icmp.exchange import SharedSocket
@@ -11,24 +9,25 @@ from exporter.icmp.sockets import open_echo_socket
 
 if TYPE_CHECKING:
     from exporter.icmp.series import EchoSeries
-
-_PAUSE_SECONDS = 0.02
-"""How long reading pauses after a flood of packets of which none was a reply to a request."""
+    from exporter.net.readers import SharedReaders
 
 
 class EchoSockets:
     """The sockets of one batch, opened when first needed: one for each IP version, source address and way to fragment.
 
-    Used on one event loop, which watches a single descriptor for all of them: an epoll(7) instance, because an event
-    loop may stop watching a socket that has an error to report.
+    Used on one event loop.
     """
 
-    def __init__(self) -> None:
-        self._epoll: select.epoll | None = None
+    def __init__(self, readers: SharedReaders) -> None:
+        """Open nothing yet.
+
+        Args:
+            readers: Wait for replies and errors. An event loop's own readers would not do: a loop may stop watching a
+                socket that has an error to report.
+        """
+        self._readers = readers
         self._by_kind: dict[tuple[int, str | None, bool], SharedSocket] = {}
-        self._by_descriptor: dict[int, SharedSocket] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pause: asyncio.TimerHandle | None = None
+        self._opened: list[SharedSocket] = []
 
     def obtain(self, series: EchoSeries, *, dont_fragment: bool) -> SharedSocket:
         """Return a socket to send a series from, shared with other series; `forget` releases it.
@@ -43,42 +42,16 @@ class EchoSockets:
         kind = series.address.version, series.source_ip, dont_fragment
         shared = self._by_kind.get(kind)
         if shared is None or not shared.reserve(series.count):
-            shared = SharedSocket(open_echo_socket(kind[0], source_ip=kind[1], dont_fragment=dont_fragment))
+            opened = open_echo_socket(kind[0], source_ip=kind[1], dont_fragment=dont_fragment)
+            shared = SharedSocket(opened, self._readers)
             shared.reserve(series.count)
             self._by_kind[kind] = shared
-            self._watch(shared)
+            self._opened.append(shared)
         return shared
 
     def close(self) -> None:
         """Close all sockets."""
-        if self._pause is not None:
-            self._pause.cancel()
-        if self._epoll is not None:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
-            self._epoll = None
-        for shared in self._by_descriptor.values():
+        for shared in self._opened:
             shared.close()
-        self._by_descriptor.clear()
+        self._opened.clear()
         self._by_kind.clear()
-
-    def _watch(self, shared: SharedSocket) -> None:
-        self._by_descriptor[shared.descriptor] = shared
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
-        self._epoll.register(shared.descriptor, select.EPOLLIN)
-
-    def _on_readable(self) -> None:
-        assert self._epoll is not None  # noqa: S101 - it is watched only while it is open
-        assert self._loop is not None  # noqa: S101 - set together with it
-        quiet = [self._by_descriptor[descriptor].read(events) for descriptor, events in self._epoll.poll(0)]
-        if not all(quiet):
-            self._loop.remove_reader(self._epoll.fileno())
-            self._pause = self._loop.call_later(_PAUSE_SECONDS, self._resume)
-
-    def _resume(self) -> None:
-        if self._epoll is not None and self._loop is not None:
-            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
