@@ -32,7 +32,7 @@ from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES
 from exporter.web_config.load import HTTP_KEYS, RATE_LIMIT_KEYS, SECTIONS
 from exporter.web_config.tls import TLS_KEYS
 from tests.blackbox.differences import DIFFERENCES
-from tests.test_layers import ROOMS
+from tests.test_layers import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -329,7 +329,7 @@ def differences() -> str:
 
 def layout() -> str:
     """Every part of the program, from the top, with the first line of its docstring."""
-    names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
+    names = [name.removeprefix("exporter.") for layer in LAYERS for name in reversed(layer) if name != "exporter"]
     rows = []
     for name in reversed(names):
         path = name.replace(".", "/")

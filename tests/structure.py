@@ -1,9 +1,9 @@
 """The structure of the program, drawn from its imports: `python -m tests.structure`.
 
-Prints the rooms of `exporter/` floor by floor, the arrows between them, the same within `net/` and `http/`, and which
-functions and modules are long. A room is a module, or a package with everything in it, unless `test_layers.py` names a
-part of it. It is one floor above the highest room that it imports. `python -m tests.structure DIRECTORY` reads another
-checkout.
+Prints the parts of `exporter/` layer by layer, how many of them import each other, the same within `net/` and `http/`,
+and which functions and modules are long. A part is a module, or a package with everything in it, unless
+`test_layers.py` names parts of it. It is one layer above the highest part that it imports.
+`python -m tests.structure DIRECTORY` reads another checkout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.test_layers import INNER_ORDERS, ROOMS
+from tests.test_layers import INNER_LAYERS, LAYERS
 
 ROOT = Path(__file__).parent.parent
 LONG_FUNCTION_LINES, LONG_MODULE_LINES = 40, 300
@@ -25,15 +25,15 @@ class Structure(NamedTuple):
     """The structure that follows from the imports.
 
     Attributes:
-        floors: Rooms by floor, the ground floor first.
-        arrows: Importing room and imported room, with the number of imports.
-        upward: Arrows that are part of an import cycle.
-        lines: Lines of each room.
+        layers: The parts in each layer, the lowest layer first.
+        imports: Importing part and imported part, with the number of imports.
+        cyclic: Importing and imported parts that form import cycles.
+        lines: Lines of each part.
     """
 
-    floors: list[list[str]]
-    arrows: dict[tuple[str, str], int]
-    upward: list[tuple[str, str]]
+    layers: list[list[str]]
+    imports: dict[tuple[str, str], int]
+    cyclic: list[tuple[str, str]]
     lines: dict[str, int]
 
 
@@ -56,51 +56,52 @@ def imported(path: Path, known: dict[str, Path]) -> list[str]:
     return found
 
 
-def room_of(module: str, package: str) -> str | None:
-    """The part of a package that a module is in, as `test_layers.py` names it; None for modules elsewhere."""
+def part_of(module: str, package: str) -> str | None:
+    """The part of a package that a module belongs to, as `test_layers.py` names it; None for modules elsewhere."""
     if module == package:
         return f"{package}.__init__"
     inner = module.removeprefix(f"{package}.")
     if inner == module:
         return None
-    parts = [f"{package}.{name}" for line in INNER_ORDERS.get(package, ()) for name in line] or [*chain(*ROOMS)]
+    inner_layers = INNER_LAYERS.get(package, ())
+    parts = [f"{package}.{name}" for layer in inner_layers for name in layer] or [*chain(*LAYERS)]
     named = [part for part in parts if part != package and f"{module}.".startswith(f"{part}.")]
     return max(named, key=len, default=f"{package}.{inner.partition('.')[0]}")
 
 
 def structure(root: Path, package: str = "exporter") -> Structure:
-    """Read the imports within a package of a checkout into rooms, floors and arrows."""
+    """Read the imports within a package of a checkout."""
     known = modules(root)
-    rooms = {module: room for module in known if (room := room_of(module, package))}
+    parts = {module: part for module in known if (part := part_of(module, package))}
     lines: dict[str, int] = defaultdict(int)
-    arrows: dict[tuple[str, str], int] = defaultdict(int)
-    for module, room in rooms.items():
-        lines[room] += len(known[module].read_text(encoding="utf-8").splitlines())
+    imports: dict[tuple[str, str], int] = defaultdict(int)
+    for module, part in parts.items():
+        lines[part] += len(known[module].read_text(encoding="utf-8").splitlines())
         for target in imported(known[module], known):
-            if target in rooms and rooms[target] != room:
-                arrows[room, rooms[target]] += 1
-    below: dict[str, set[str]] = {room: set() for room in lines}
-    for upper, lower in arrows:
+            if target in parts and parts[target] != part:
+                imports[part, parts[target]] += 1
+    below: dict[str, set[str]] = {part: set() for part in lines}
+    for upper, lower in imports:
         below[upper].add(lower)
-    floors, upward = stacked(below)
-    return Structure(floors, dict(sorted(arrows.items())), upward, dict(lines))
+    layers, cyclic = stacked(below)
+    return Structure(layers, dict(sorted(imports.items())), cyclic, dict(lines))
 
 
 def stacked(below: dict[str, set[str]]) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Put rooms on floors; import cycles are broken at the room with the fewest arrows down."""
-    left, floors, upward = dict(below), [], []
+    """Sort parts into layers; import cycles are broken at the part with the fewest imports left."""
+    left, layers, cyclic = dict(below), [], []
     placed: set[str] = set()
     while left:
-        floor = sorted(room for room, lower in left.items() if lower <= placed)
-        if not floor:
-            room = min(left, key=lambda each: (len(left[each] - placed), each))
-            upward += [(room, lower) for lower in sorted(left[room] - placed)]
-            floor = [room]
-        floors.append(floor)
-        placed.update(floor)
-        for room in floor:
-            del left[room]
-    return floors, upward
+        layer = sorted(part for part, lower in left.items() if lower <= placed)
+        if not layer:
+            part = min(left, key=lambda each: (len(left[each] - placed), each))
+            cyclic += [(part, lower) for lower in sorted(left[part] - placed)]
+            layer = [part]
+        layers.append(layer)
+        placed.update(layer)
+        for part in layer:
+            del left[part]
+    return layers, cyclic
 
 
 def long_functions(root: Path, limit_lines: int = LONG_FUNCTION_LINES) -> list[str]:
@@ -127,14 +128,14 @@ def long_modules(root: Path, limit_lines: int = LONG_MODULE_LINES) -> list[str]:
 
 
 def drawing(root: Path, package: str) -> list[str]:
-    """The floors and arrows of one package as lines of text."""
+    """The layers of one package as lines of text."""
     seen = structure(root, package)
-    counts = f"{len(seen.lines)} rooms on {len(seen.floors)} floors, {len(seen.arrows)} arrows"
-    text = [f"{package}: {counts}, {len(seen.upward)} of them in circles"]
-    for number, rooms in reversed(list(enumerate(seen.floors, start=1))):
-        shown = (f"{room.removeprefix(f'{package}.')} ({seen.lines[room]})" for room in rooms)
+    counts = f"{len(seen.lines)} parts in {len(seen.layers)} layers, {len(seen.imports)} imports between them"
+    text = [f"{package}: {counts}, {len(seen.cyclic)} of them in cycles"]
+    for number, parts in reversed(list(enumerate(seen.layers, start=1))):
+        shown = (f"{part.removeprefix(f'{package}.')} ({seen.lines[part]})" for part in parts)
         text.append(f"  {number:2}  " + "  ".join(shown))
-    text += [f"  circle: {upper} -> {lower}" for upper, lower in seen.upward]
+    text += [f"  cycle: {upper} -> {lower}" for upper, lower in seen.cyclic]
     return text
 
 

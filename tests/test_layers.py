@@ -1,7 +1,7 @@
-"""The architecture as a test: imports point down from room to room, and few modules import each foreign library.
+"""The architecture as a test: imports point down from layer to layer, and few modules import each foreign library.
 
-A module that is in no room fails too, so that `ROOMS` stays a complete picture of the program. Imports under
-`TYPE_CHECKING` count: a type that a lower room needs belongs to a lower room. `ANNOTATION_ONLY` lists the exceptions.
+A module that is in no layer fails too, so that `LAYERS` stays a complete picture of the program. Imports under
+`TYPE_CHECKING` count: a type that a lower layer needs belongs to a lower layer. `ANNOTATION_ONLY` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-ROOMS: tuple[tuple[str, ...], ...] = (
+LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "exporter.version",
         "exporter.foreign",
@@ -52,9 +52,9 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.cli",),
     ("exporter.__main__",),
 )
-"""Bottom to top. A package stands for everything in it; rooms on one line do not use each other."""
+"""Bottom to top. A package stands for everything in it; the parts of one layer do not use each other."""
 
-INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+INNER_LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.allowed_targets": (("guarded",), ("entries",), ("",)),
     "exporter.model": (
         ("certificates", "maintenance", "metrics", "verdicts"),
@@ -140,8 +140,8 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
-"""The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
-stands for every module that no other line names, may not. The empty name is the package's own `__init__`."""
+"""The layers within a package, bottom to top. Modules in one layer may use each other, except that those of `*`, which
+stands for every module that no other layer names, may not. The empty name is the package's own `__init__`."""
 
 GATES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("exposition", "scrape", "web"),
@@ -206,38 +206,38 @@ def imports_of(module: str, source: str, place: str) -> list[Import]:
     return found
 
 
-def room_of(module: str) -> str | None:
-    """The room of a module; None when it is in none."""
-    for name in (name for line in ROOMS for name in line):
+def part_of(module: str) -> str | None:
+    """The part of the program that a module belongs to, as `LAYERS` names it; None when it belongs to none."""
+    for name in (name for layer in LAYERS for name in layer):
         if module == name or (name != "exporter" and module.startswith(f"{name}.")):
             return name
     return None
 
 
-def floor_of(room: str) -> int:
-    return next(floor for floor, line in enumerate(ROOMS) if room in line)
+def layer_of(part: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if part in layer)
 
 
-def inner_place(room: str, module: str) -> tuple[int, str] | None:
-    """Level and name of a module in the order of its room; None when the order does not name it."""
-    inner = module.removeprefix(room).removeprefix(".")
-    order = INNER_ORDERS[room]
-    for floor, names in enumerate(order):
+def inner_place(part: str, module: str) -> tuple[int, str] | None:
+    """Layer and name of a module within its part; None when no inner layer names it."""
+    inner = module.removeprefix(part).removeprefix(".")
+    layers = INNER_LAYERS[part]
+    for number, names in enumerate(layers):
         for name in names:
             if inner == name or (name and inner.startswith(f"{name}.")):
-                return floor, name
-    wildcard = [floor for floor, names in enumerate(order) if "*" in names]
+                return number, name
+    wildcard = [number for number, names in enumerate(layers) if "*" in names]
     return (wildcard[0], "*") if wildcard else None
 
 
 def relation(importer: str, imported: str) -> str | None:
     """Where the imported module wrongly lies relative to its importer: `above` or `beside`; None if it is allowed."""
-    upper, lower = room_of(importer), room_of(imported)
+    upper, lower = part_of(importer), part_of(imported)
     if upper is None or lower is None or importer == imported:
         return None
     if upper != lower:
-        height, depth = floor_of(upper), floor_of(lower)
-    elif upper in INNER_ORDERS:
+        height, depth = layer_of(upper), layer_of(lower)
+    elif upper in INNER_LAYERS:
         (height, name), (depth, _) = inner_place(upper, importer) or (0, ""), inner_place(upper, imported) or (0, "")
         if height == depth and name != "*":
             return None
@@ -258,12 +258,12 @@ def gate_violations(imports: list[Import]) -> list[str]:
     problems = []
     for entry in imports:
         library = entry.imported.partition(".")[0]
-        doors = GATES.get(library)
-        if doors is None or any((entry.module + ".").startswith(f"exporter.{door}.") for door in doors):
+        places = GATES.get(library)
+        if places is None or any((entry.module + ".").startswith(f"exporter.{place}.") for place in places):
             continue
         if entry.annotation and (entry.module, library) in ANNOTATION_ONLY:
             continue
-        problems.append(f"{entry.place}: {entry.module} imports {library}; only {', '.join(doors)} may")
+        problems.append(f"{entry.place}: {entry.module} imports {library}; only {', '.join(places)} may")
     return problems
 
 
@@ -275,36 +275,36 @@ def product_imports() -> list[Import]:
     ]
 
 
-def test_every_module_lies_in_a_room() -> None:
-    """A new module must be in a room, and in the order of the room if there is one."""
-    assert [module for module in PRODUCT if room_of(module) is None] == []
-    ordered = [(room, module) for module in PRODUCT if (room := room_of(module)) in INNER_ORDERS]
-    assert [module for room, module in ordered if inner_place(room, module) is None] == []
+def test_every_module_is_in_a_layer() -> None:
+    """A new module must be in a layer, and in an inner layer if its part has any."""
+    assert [module for module in PRODUCT if part_of(module) is None] == []
+    layered = [(part, module) for module in PRODUCT if (part := part_of(module)) in INNER_LAYERS]
+    assert [module for part, module in layered if inner_place(part, module) is None] == []
 
 
-def test_every_room_has_a_module() -> None:
-    """The name of a deleted module must be removed from the orders."""
-    named = [name for line in ROOMS for name in line]
+def test_every_named_part_exists() -> None:
+    """The name of a deleted module must be removed from the layers."""
+    named = [name for layer in LAYERS for name in layer]
     named += [
-        f"{room}.{name}".removesuffix(".")
-        for room, order in INNER_ORDERS.items()
-        for line in order
-        for name in line
+        f"{part}.{name}".removesuffix(".")
+        for part, layers in INNER_LAYERS.items()
+        for layer in layers
+        for name in layer
         if name != "*"
     ]
     assert [name for name in named if name not in PRODUCT] == []
 
 
 def test_imports_point_down_only() -> None:
-    """No module imports from a room above its own, and check types do not import each other."""
+    """No module imports from a layer above its own, and check types do not import each other."""
     problems = direction_violations(product_imports())
-    assert not problems, "imports must point down (see ROOMS and INNER_ORDERS in this file):\n" + "\n".join(problems)
+    assert not problems, "imports must point down (see LAYERS and INNER_LAYERS in this file):\n" + "\n".join(problems)
 
 
-def test_foreign_libraries_have_few_doors() -> None:
+def test_foreign_libraries_are_imported_in_few_places() -> None:
     """Each gated library is imported only by the modules listed for it."""
     problems = gate_violations(product_imports())
-    assert not problems, "a library is used outside its doors (see GATES in this file):\n" + "\n".join(problems)
+    assert not problems, "a library is imported where it may not be (see GATES in this file):\n" + "\n".join(problems)
 
 
 RUNNER = "from exporter.runner import x"
