@@ -6,6 +6,7 @@ of a failure and the facts of certificates that failed verification are added, u
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.expectations import is_about_cel, is_about_regexp
@@ -76,6 +77,8 @@ _NOT_CONNECTED = frozenset((
     Reason.RESOLVE, Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.LOCAL,
 ))  # fmt: skip
 _WITHOUT_BODY = frozenset((204.0, 304.0))
+_MOST_LABELS = 2048
+"""Label sets kept for each module, declared and measured: up to 4 MiB if all are those of certificates."""
 
 
 class ProbePages:
@@ -102,7 +105,7 @@ class ProbePages:
         self._families = {
             spec.name: Family(name=spec.name, help=spec.help, labels=spec.labels) for spec in self._specs.values()
         }
-        self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
+        self._labels = lru_cache(_MOST_LABELS)(self._masked)
         self._beginnings = Beginnings()
         self._standing = [(name, dict(spec.defaults)) for name, spec in self._specs.items()]
 
@@ -143,17 +146,11 @@ class ProbePages:
             adapt(measured, result, self.module)
         return measured
 
-    def _labels(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
-        """Return a label set with secrets masked; those of declared series are rendered once."""
+    def _masked(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
+        """Return a label set with secrets masked; most are those of an earlier page."""
         if not values:
             return _PLAIN
-        own = self._own.get((spec, values))
-        if own is None:
-            shown = tuple(clean_value(self._mask(value)) for value in values)
-            own = OwnLabels(spec.pairs(shown), of_check=False)
-            if len(spec.defaults) > 1:
-                self._own[spec, values] = own
-        return own
+        return OwnLabels(spec.pairs(tuple(clean_value(self._mask(value)) for value in values)), of_check=False)
 
 
 def _adapt_http(measured: Measured, result: Result, module: Module) -> None:

@@ -6,6 +6,7 @@ Probes of the same module mostly show the same series, so everything but the val
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from exporter.exposition.series import Block, Rows
 from exporter.exposition.text_format import END_OF_OPENMETRICS, header_text, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from exporter.exposition.families import Family
     from exporter.exposition.labels import OwnLabels
 
-_MOST_KEPT = 64
+_MOST_KEPT = 2048
 
 
 class FewSeries:
@@ -59,7 +60,7 @@ class FewSeries:
 
     def text(self, *, is_openmetrics: bool) -> str:
         """Write the series in the text format 0.0.4, or in OpenMetrics."""
-        beginnings = self._beginnings.of(tuple(self.families), tuple(self.own), is_openmetrics=is_openmetrics)
+        beginnings = self._beginnings.of(self.families, self.own, is_openmetrics=is_openmetrics)
         lines = [f"{before}{text}\n" for before, text in zip(beginnings, texts_of(self.values), strict=True)]
         return "".join(lines) + (END_OF_OPENMETRICS if is_openmetrics else "")
 
@@ -67,28 +68,22 @@ class FewSeries:
 class Beginnings:
     """The text before each value on pages of the same kind; lives as long as their module or check, shared by threads.
 
-    Only a few are kept, because some labels are measured and differ from page to page.
+    It is kept for each series, because some labels are measured and differ from page to page.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._beginning = lru_cache(_MOST_KEPT)(_written)
 
-    def of(self, families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
+    def of(self, families: Iterable[Family], own: Iterable[OwnLabels], *, is_openmetrics: bool) -> list[str]:
         """Return the text before each value: its name and labels, preceded by the header for the first of a family."""
-        key = (families, own, is_openmetrics)
-        kept = self._kept.get(key)
-        if kept is None:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            kept = self._kept[key] = _written(families, own, is_openmetrics=is_openmetrics)
-        return kept
+        before: Family | None = None
+        beginnings = []
+        for family, labels in zip(families, own, strict=True):
+            beginnings.append(self._beginning(family, labels, family is not before, is_openmetrics))
+            before = family
+        return beginnings
 
 
-def _written(families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
-    before: Family | None = None
-    beginnings = []
-    for family, labels in zip(families, own, strict=True):
-        header = "" if family is before else header_text(family, is_openmetrics=is_openmetrics)
-        beginnings.append(f"{header}{family.name}{labels.before}{labels.between}{labels.after}")
-        before = family
-    return tuple(beginnings)
+def _written(family: Family, own: OwnLabels, is_first: bool, is_openmetrics: bool) -> str:  # noqa: FBT001 - a key
+    header = header_text(family, is_openmetrics=is_openmetrics) if is_first else ""
+    return f"{header}{family.name}{own.before}{own.between}{own.after}"
