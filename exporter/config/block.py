@@ -43,7 +43,7 @@ class Block:
         self.entries: dict[str, Node] = {}
         for key, value in entries.items():
             if key not in keys:
-                message = f"is not a key here; {suggest(shown_key(key), keys, kind='keys')}"
+                message = f"is not a valid key; {suggest(shown_key(key), keys, kind='valid keys')}"
                 problems.add(value, message, on_key=True)
             elif value.value is not None:
                 self.entries[key] = value

@@ -85,7 +85,7 @@ class DocumentReader:
         is_main = not self._open
         for key, node in keys.items():
             if key not in DOCUMENT_KEYS and not key.startswith(ANCHORS_PREFIX):
-                message = f"is not a key here; {meant_document_key(key, DOCUMENT_KEYS)}"
+                message = f"is not a valid key; {meant_document_key(key, DOCUMENT_KEYS)}"
                 self._problems.add(node, message, on_key=True)
         if "plugins" in keys and not is_main:
             self._problems.add(keys["plugins"], "belongs into the main file", on_key=True)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def meant_key(key: str, known: Collection[str]) -> str:
-    """Return which key was probably meant, or which keys exist; the text completes "is not a key here; "."""
-    return _hint(_KEYS, key, known) or suggest(key, known, kind="keys")
+    """Return which key was probably meant, or which keys exist; the text completes "is not a valid key; "."""
+    return _hint(_KEYS, key, known) or suggest(key, known, kind="valid keys")
 
 
 def is_understood(key: str, known: Collection[str]) -> bool:
     """Return whether it is clear which key was meant."""
-    return bool(_hint(_KEYS, key, known)) or suggest(key, known, kind="keys").endswith("?")
+    return bool(_hint(_KEYS, key, known)) or suggest(key, known, kind="valid keys").endswith("?")
 
 
 def meant_document_key(key: str, known: Collection[str]) -> str:
     """Return the same for a key at the top level of a file."""
-    return _DOCUMENT_KEYS.get(key.lower()) or suggest(key, known, kind="keys")
+    return _DOCUMENT_KEYS.get(key.lower()) or suggest(key, known, kind="valid keys")
 
 
 def meant_type(name: str, known: Collection[str]) -> str:

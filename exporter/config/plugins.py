@@ -79,7 +79,7 @@ def _read_entry(item: Node, problems: Problems) -> tuple[Node, Node | None] | No
     keys = item.value if isinstance(item.value, dict) else {"plugin": item}
     for key, node in keys.items():
         if key not in PLUGIN_KEYS:
-            problems.add(node, f"is not a key here; {suggest(key, PLUGIN_KEYS, kind='keys')}", on_key=True)
+            problems.add(node, f"is not a valid key; {suggest(key, PLUGIN_KEYS, kind='valid keys')}", on_key=True)
         elif not isinstance(node.value, str) or not node.value:
             problems.add(node, f"must be text, not {quoted(node.value)}")
             return None

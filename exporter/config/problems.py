@@ -147,7 +147,7 @@ def follow(entries: Mapping[str, Node], location: Location) -> tuple[Node | None
 
 
 def suggest(word: str, known: Iterable[str], *, kind: str) -> str:
-    """Return a suggestion, or else the known words: `did you mean "timeout"?`, `known keys: a, b`."""
+    """Return a suggestion, or else the known words: `did you mean "timeout"?`, `valid keys: a, b`."""
     names = sorted(known)
     close = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1)
     if close:

@@ -111,7 +111,7 @@ class TargetFiles:
             return
         for key, node in group.value.items():
             if key not in _GROUP_KEYS:
-                message = f"is not a key here; {suggest(key, _GROUP_KEYS, kind='keys')}"
+                message = f"is not a valid key; {suggest(key, _GROUP_KEYS, kind='valid keys')}"
                 self._problems.add(node, message, on_key=True)
         targets, labels = (group.value.get(key) for key in _GROUP_KEYS)
         given: dict[str, Node] = {}

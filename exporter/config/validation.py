@@ -121,7 +121,7 @@ def _faults(
         if error["type"] == "missing":
             location, message = (*location, error["loc"][-1]), "is required"
         elif error["type"] == "extra_forbidden":
-            message = f"is not a key here; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"
+            message = f"is not a valid key; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"
         elif on_key:
             message = _message(error, quoted(shown_key(str(location[-1]))), "")
         elif isinstance(value, list) and not fields.takes_list(location):

@@ -221,7 +221,7 @@ def test_bad_settings_are_rejected_with_their_place(check_type: CheckType) -> No
     text = f"checks:\n  - name: a\n    type: {check_type.name}\n    target: {keys['target']}\n    nonsense: 1\n"
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "f.yml", TYPES)
-    assert "f.yml:5:5: checks[0].nonsense: is not a key here" in str(caught.value)
+    assert "f.yml:5:5: checks[0].nonsense: is not a valid key" in str(caught.value)
 
 
 @ALL

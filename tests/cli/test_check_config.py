@@ -28,7 +28,7 @@ FILES = {
 }
 PROBLEMS = (
     'bad.yml:2:19: checks[0].type: "tcpp" is not a check type; did you mean "tcp"?\n'
-    'bad.yml:3:39: checks[1].tmeout: is not a key here; did you mean "timeout"?\n'
+    'bad.yml:3:39: checks[1].tmeout: is not a valid key; did you mean "timeout"?\n'
 )
 WARNING = "over.yml:6:5: checks[0].maintenance[0]: is over; it can be removed"
 OF_MODULES = 'bad-modules.yml:2:15: modules.a.prober: "htpp" is not a prober; did you mean "http"?'
@@ -57,7 +57,7 @@ def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
     """They are checked with the other files, and by --config.check if a server's command line names one."""
     problems = (
         "bad-web.yml:1:13: rate_limit.burst: must be at least 1, else every request is rejected\n"
-        'bad-web.yml:1:28: rate_limit.bursts: is not a key here; did you mean "burst"?\n'
+        'bad-web.yml:1:28: rate_limit.bursts: is not a valid key; did you mean "burst"?\n'
     )
     good = "web.yml: plain HTTP, no passwords, a rate limit, no problems\n"
     assert check(place, "web.yml", "bad-web.yml") == Outcome(1, f"{good}bad-web.yml: 2 problems\n", problems)

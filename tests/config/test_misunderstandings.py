@@ -39,73 +39,73 @@ def faults_of_check(keys: str) -> list[str]:
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        (f"{HTTP}, url: x", "url: is not a key here; write target"),
-        (f"{DNS}, doh: true", "doh: is not a key here; write transport: https"),
-        (f"{HTTP}, check_revoked: true", "check_revoked: is not a key here; write a check of type certificate"),
+        (f"{HTTP}, url: x", "url: is not a valid key; write target"),
+        (f"{DNS}, doh: true", "doh: is not a valid key; write transport: https"),
+        (f"{HTTP}, check_revoked: true", "check_revoked: is not a valid key; write a check of type certificate"),
         (
             f"{TCP}, upside_down: true",
-            "upside_down: is not a key here; write expectations that the failure meets",
+            "upside_down: is not a valid key; write expectations that the failure meets",
         ),
-        (f"{DNS}, dns_over_quic: true", "dns_over_quic: is not a key here; write transport: quic"),
+        (f"{DNS}, dns_over_quic: true", "dns_over_quic: is not a valid key; write transport: quic"),
         (
             f"{DNS}, nameservers: [a.example]",
-            "nameservers: is not a key here; write server for the first and compare for the others",
+            "nameservers: is not a valid key; write server for the first and compare for the others",
         ),
         (
             f"{DNS}, validate_authority_rrs: {{}}",
-            "validate_authority_rrs: is not a key here; write expect: [{authority_records: {matches: ..}}]",
+            "validate_authority_rrs: is not a valid key; write expect: [{authority_records: {matches: ..}}]",
         ),
-        (f"{HTTP}, hostname: x", "hostname: is not a key here; write target"),
-        (f"{HTTP}, verify: false", "verify: is not a key here; write tls_config: {insecure_skip_verify: true}"),
-        (f"{TCP}, insecure: true", "insecure: is not a key here; write tls_config: {insecure_skip_verify: true}"),
+        (f"{HTTP}, hostname: x", "hostname: is not a valid key; write target"),
+        (f"{HTTP}, verify: false", "verify: is not a valid key; write tls_config: {insecure_skip_verify: true}"),
+        (f"{TCP}, insecure: true", "insecure: is not a valid key; write tls_config: {insecure_skip_verify: true}"),
         (
             f"{TCP}, insecure_skip_verify: true",
-            "insecure_skip_verify: is not a key here; write tls_config: {insecure_skip_verify: true}",
+            "insecure_skip_verify: is not a valid key; write tls_config: {insecure_skip_verify: true}",
         ),
         (
             f"{HTTP}, tls_config: {{verify: false}}",
-            "tls_config.verify: is not a key here; write insecure_skip_verify: true",
+            "tls_config.verify: is not a valid key; write insecure_skip_verify: true",
         ),
-        (f"{HTTP}, user: me", "user: is not a key here; write basic_auth: {username: .., password: ..}"),
-        (f"{HTTP}, auth: me", "auth: is not a key here; write basic_auth: {username: .., password: ..}"),
-        (f"{HTTP}, token: me", "token: is not a key here; write bearer_token"),
+        (f"{HTTP}, user: me", "user: is not a valid key; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, auth: me", "auth: is not a valid key; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, token: me", "token: is not a valid key; write bearer_token"),
         (
             f"{TCP}, starttls: true",
             "starttls: must be one of smtp, imap, pop3, ftp, ldap, xmpp, postgresql, mysql, sieve, nntp, not true",
         ),
-        (f"{SMTP}, starttls: true", "starttls: is not a key here; write tls: starttls, tls or none"),
-        (f"{IMAP}, tls_mode: starttls", "tls_mode: is not a key here; write tls: starttls, tls or none"),
-        (f"{IMAP}, use_ssl: true", "use_ssl: is not a key here; write tls: tls"),
-        (f"{IMAP}, folder: x", "folder: is not a key here; write mailbox"),
+        (f"{SMTP}, starttls: true", "starttls: is not a valid key; write tls: starttls, tls or none"),
+        (f"{IMAP}, tls_mode: starttls", "tls_mode: is not a valid key; write tls: starttls, tls or none"),
+        (f"{IMAP}, use_ssl: true", "use_ssl: is not a valid key; write tls: tls"),
+        (f"{IMAP}, folder: x", "folder: is not a valid key; write mailbox"),
         (
             f"{IMAP}, max_age_minutes: 30",
-            "max_age_minutes: is not a key here; write expect: [{newest_age: {lt: ..}, severity: ..}]",
+            "max_age_minutes: is not a valid key; write expect: [{newest_age: {lt: ..}, severity: ..}]",
         ),
-        (f"{SMTP}, recipient: a@b.example", "recipient: is not a key here; write to"),
-        (f"{SMTP}, helo: a.example", "helo: is not a key here; write hello"),
+        (f"{SMTP}, recipient: a@b.example", "recipient: is not a valid key; write to"),
+        (f"{SMTP}, helo: a.example", "helo: is not a valid key; write hello"),
         (
             f"{HTTP}, module: http_2xx",
             (
-                "module: is not a key here; a module is part of blackbox.yml, which is another format; "
+                "module: is not a valid key; a module is part of blackbox.yml, which is another format; "
                 "its keys become keys of the check"
             ),
         ),
         (
             f"{HTTP}, prober: http",
-            "prober: is not a key here; write type; a module of blackbox.yml becomes keys of the check",
+            "prober: is not a valid key; write type; a module of blackbox.yml becomes keys of the check",
         ),
-        (f"{HTTP}, scrape_timeout: 5s", "scrape_timeout: is not a key here; write timeout"),
-        (f"{HTTP}, scrape_interval: 5s", "scrape_interval: is not a key here; write interval"),
-        (f"{HTTP}, expected_status: 200", "expected_status: is not a key here; write expect: [{status: ..}]"),
-        (f"{HTTP}, valid_status_codes: [200]", "valid_status_codes: is not a key here; write expect: [{status: ..}]"),
+        (f"{HTTP}, scrape_timeout: 5s", "scrape_timeout: is not a valid key; write timeout"),
+        (f"{HTTP}, scrape_interval: 5s", "scrape_interval: is not a valid key; write interval"),
+        (f"{HTTP}, expected_status: 200", "expected_status: is not a valid key; write expect: [{status: ..}]"),
+        (f"{HTTP}, valid_status_codes: [200]", "valid_status_codes: is not a valid key; write expect: [{status: ..}]"),
         (
             f"{HTTP}, fail_if_body_matches_regexp: [x]",
-            "fail_if_body_matches_regexp: is not a key here; write expect: [{body: {not_matches: ..}}]",
+            "fail_if_body_matches_regexp: is not a valid key; write expect: [{body: {not_matches: ..}}]",
         ),
-        (f"{DNS}, query_type: A", "query_type: is not a key here; write record_type"),
-        (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is not a key here; write expect: [{rcode: ..}]"),
-        (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is not a key here; write source_ip"),
-        (f"{HTTP}, disabled: true", "disabled: is not a key here; write enabled: false to switch the check off"),
+        (f"{DNS}, query_type: A", "query_type: is not a valid key; write record_type"),
+        (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is not a valid key; write expect: [{rcode: ..}]"),
+        (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is not a valid key; write source_ip"),
+        (f"{HTTP}, disabled: true", "disabled: is not a valid key; write enabled: false to switch the check off"),
         (
             f"{HTTP}, expect: [{{status_code: 200}}]",
             "expect[0].status_code: is neither a subject of type http nor an operator; write status",
@@ -142,11 +142,11 @@ def faults_of_check(keys: str) -> list[str]:
         ),
         (
             "name: it, type: tcp, target: 'a.example:25', query_response: []",
-            "query_response: is not a key here; write dialogue",
+            "query_response: is not a valid key; write dialogue",
         ),
         (
             "name: it, type: tcp, target: 'a.example:25', tls_mode: starttls",
-            "tls_mode: is not a key here; write starttls: smtp, or another protocol",
+            "tls_mode: is not a valid key; write starttls: smtp, or another protocol",
         ),
     ],
 )
@@ -302,12 +302,12 @@ checks:
             "modules: {http_2xx: {prober: http}}",
             [
                 (
-                    "modules: is not a key here; this is a blackbox.yml; start with --blackbox.config.file to probe "
+                    "modules: is not a valid key; this is a blackbox.yml; start with --blackbox.config.file to probe "
                     "its modules, or write checks, each with name, type and target (the README has a table)"
                 )
             ],
         ),
-        ("endpoints: []", ["endpoints: is not a key here; write checks, each with name, type and target"]),
+        ("endpoints: []", ["endpoints: is not a valid key; write checks, each with name, type and target"]),
     ],
 )
 def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str, faults: list[str]) -> None:
@@ -325,7 +325,7 @@ def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str
             ),
             [
                 "timeout: 5 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s",
-                'mthod: is not a key here; did you mean "method"?',
+                'mthod: is not a valid key; did you mean "method"?',
                 "each.x: must be a list of at least one value",
                 "each.timeout[0]: 7 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s",
                 'each.name: "name" cannot be a key of each',

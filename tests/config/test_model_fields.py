@@ -103,7 +103,7 @@ def test_the_schema_allows_secret_files_at_every_depth() -> None:
         ("token: a, steps: [{script: [a]}]", [(65, "checks[0].steps[0].script", "must be text, not a list")]),
         ("token: a, steps: [5]", [(56, "checks[0].steps[0]", "must be a mapping, not 5")]),
         ("token: a, steps: [{pasword: x}]",
-         [(57, "checks[0].steps[0].pasword", 'is not a key here; did you mean "password"?')]),
+         [(57, "checks[0].steps[0].pasword", 'is not a valid key; did you mean "password"?')]),
         ("token: a, users: {me: {username: me}}", [(60, "checks[0].users.me.password", "is required")]),
         ("token: a, count: 3", [(55, "checks[0].count", "must be a multiple of 5, not 3")]),
         ("token: a, width: [1]",

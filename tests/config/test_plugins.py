@@ -117,7 +117,7 @@ def test_a_plugin_replaces_an_existing_type_when_the_file_says_so() -> None:
             '1:36: plugins[0].replaces: "http" is not the type that "ping" provides, which is ping',
         ),
         ("{replaces: ping}", "1:11: plugins[0].plugin: is required"),
-        ("{plugin: ping, replace: ping}", '1:26: plugins[0].replace: is not a key here; did you mean "replaces"?'),
+        ("{plugin: ping, replace: ping}", '1:26: plugins[0].replace: is not a valid key; did you mean "replaces"?'),
         ("{plugin: 3, replaces: ping}", "1:20: plugins[0].plugin: must be text, not 3"),
         ("[ping]", "1:11: plugins[0]: must be text, not a list"),
     ],

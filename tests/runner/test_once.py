@@ -75,7 +75,7 @@ def test_checks_are_read_from_a_file_and_from_a_text(tmp_path: Path) -> None:
 
 def test_a_document_with_faults_is_refused_with_places() -> None:
     """As a configuration, with line and column."""
-    with pytest.raises(ConfigError, match=r"checks.yml:1:31: .*targt: is not a key here"):
+    with pytest.raises(ConfigError, match=r"checks.yml:1:31: .*targt: is not a valid key"):
         checks_from_yaml("checks: [{name: a, type: tcp, targt: '127.0.0.1:1'}]")
 
 

@@ -166,7 +166,7 @@ def test_the_exporter_does_not_start_with_a_bad_file(tmp_path: Path) -> None:
     no_hash = 'the password of "alice" is not a bcrypt hash; nyxmon-exporter hash-password makes one'
     assert done.stderr.splitlines()[-2:] == [
         f"{file}:1:27: basic_auth_users: {no_hash}",
-        f'{file}:2:1: tls_server: is not a key here; did you mean "tls_server_config"?',
+        f'{file}:2:1: tls_server: is not a valid key; did you mean "tls_server_config"?',
     ]
 
 
