@@ -1,8 +1,9 @@
-"""Formats numbers, counts and durations for people: short, and with an exponent only where necessary."""
+"""Formats numbers, counts, durations and times for people: short, and with an exponent only where necessary."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from decimal import Decimal
 
 _LARGEST_PLAIN = 1e15
@@ -20,6 +21,11 @@ def number_text(value: float) -> str:
     if value == int(value):
         return str(int(value))
     return _trimmed(f"{value:.3f}") if abs(value) >= _LARGE else _plain(f"{value:.6g}")
+
+
+def exact_time(timestamp_seconds: float) -> str:
+    """Format a point in time to the second, in UTC."""
+    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

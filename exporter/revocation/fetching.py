@@ -20,6 +20,7 @@ from exporter.http.wire import wire_request
 from exporter.model import CertificateFacts, Reason
 from exporter.net.connect import bounded
 from exporter.net.tls.certificate_facts import certificate_facts
+from exporter.quantities import exact_time
 from exporter.revocation.lists import list_urls, read_list
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _staleness(url: str, read: ReadList) -> str:
     expires = read.expires_timestamp_seconds
     if expires is None or expires >= time.time():
         return ""
-    return f"{url} expired on {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(expires))}"
+    return f"{url} expired on {exact_time(expires)}"
 
 
 async def _read(url: str, der: bytes, issuer: bytes, fetching: _Fetching) -> ReadList:

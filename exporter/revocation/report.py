@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.model import Explained, MetricSpec, Reason, Subject, ValueKind
+from exporter.quantities import exact_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +107,6 @@ def _measure(state: CertificateState, now: float, attempt: Attempt) -> None:
 def _words(state: CertificateState) -> str:
     assert state.read is not None  # noqa: S101 - it has an entry
     assert state.read.entry is not None  # noqa: S101 - as above
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(state.read.entry.since_timestamp_seconds))
+    since = exact_time(state.read.entry.since_timestamp_seconds)
     reason = f", {state.read.entry.reason}" if state.read.entry.reason else ""
     return f"{state.certificate.subject or 'the certificate'} since {since}{reason}"

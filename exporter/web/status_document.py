@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from exporter.logs import escape_unprintable
 from exporter.model import ResultStatus
 from exporter.public_address import check_path
+from exporter.quantities import exact_time
 from exporter.web.pages.freshness import is_stale
-from exporter.web.pages.words import State, exact_time, state_of_check
+from exporter.web.pages.words import State, state_of_check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -6,7 +6,6 @@ a wildcard matches exactly one label, the leftmost, and needs two labels after i
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from exporter.net.errors import (
     UNKNOWN_ISSUER,
     verification_phrase,
 )
+from exporter.quantities import exact_time
 
 if TYPE_CHECKING:
     import ssl
@@ -45,11 +45,11 @@ def certificate_phrase(
         ends = [one.not_after_timestamp_seconds for one in presented if one.not_after_timestamp_seconds is not None]
         past = [end for end in ends if end < time()]
         if past:
-            return f"it expired on {_date(min(past))}"
+            return f"it expired on {exact_time(min(past))}"
     if code == NOT_YET_VALID:
         starts = [one.not_before_timestamp_seconds for one in presented if one.not_before_timestamp_seconds is not None]
         if starts:
-            return f"it is not valid before {_date(max(starts))}"
+            return f"it is not valid before {exact_time(max(starts))}"
     if code == UNKNOWN_ISSUER and presented and presented[-1].issuer:
         if len(presented) == 1:
             return f"its issuer {presented[0].issuer} is unknown and no intermediate certificate was sent"
@@ -109,7 +109,3 @@ def _resembles(pattern: str, name: str) -> bool:
         if not found:
             return False
     return True
-
-
-def _date(timestamp_seconds: float) -> str:
-    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

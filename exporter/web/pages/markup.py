@@ -12,12 +12,11 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from exporter.logs import escape_unprintable
-from exporter.quantities import elapsed_text, number_text, seconds_text
+from exporter.quantities import elapsed_text, exact_time, number_text, seconds_text
 from exporter.web.pages.words import (
     age_text,
     clock_text,
     css_of,
-    exact_time,
     state_of,
 )
 

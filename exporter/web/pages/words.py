@@ -67,11 +67,6 @@ def age_text(seconds: float) -> str:
     return f"{elapsed_text(seconds)} ago"
 
 
-def exact_time(timestamp_seconds: float) -> str:
-    """Format a point in time to the second, in UTC."""
-    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def day_text(timestamp_seconds: float) -> str:
     """Format a day, in UTC."""
     moment = datetime.fromtimestamp(timestamp_seconds, UTC)
