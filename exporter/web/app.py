@@ -35,7 +35,6 @@ from exporter.web.query import (
     PROBE_PARAMETERS,
     BadParameterError,
     parse_query,
-    refuse_unknown_parameters,
     scrape_request,
 )
 from exporter.web.redirects import redirects
@@ -44,7 +43,7 @@ from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_cli
 from exporter.web.state_routes import StateRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
@@ -126,7 +125,7 @@ class _Routes:
 
         A scrape that runs nothing waits for no worker, so that an overloaded exporter can still be monitored.
         """
-        scrape = self._scrape_request(request, METRICS_PARAMETERS)
+        scrape = scrape_request(request, METRICS_PARAMETERS, self._site)
         if scrape.runs_checks or request.method == "HEAD":
             return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
         return page_response(await run_in_threadpool(self._site.service.page_without_run, scrape))
@@ -136,8 +135,8 @@ class _Routes:
         query = parse_query(request)
         if "check" not in query and self._site.probes is not None:
             return await self._with_modules.probe(request, query)
-        scrape = self._scrape_request(request, PROBE_PARAMETERS)
-        if len(names := parse_query(request).get("check", [])) != 1:
+        scrape = scrape_request(request, PROBE_PARAMETERS, self._site)
+        if len(names := query.get("check", [])) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
         return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
 
@@ -151,19 +150,6 @@ class _Routes:
             raise BadParameterError("no modules are configured; start with --blackbox.config.file=blackbox.yml")
         return ModuleRoutes(self._site.probes, self._site.check_types, offers_protobuf=self._site.offers_protobuf)
 
-    def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
-        query = parse_query(request)
-        refuse_unknown_parameters(query, known_parameters)
-        checks = self._site.live_config.current.checks
-        return scrape_request(
-            request,
-            query,
-            checks,
-            self._site.check_types,
-            offset_seconds=self._site.timeout_offset_seconds,
-            offers_protobuf=self._site.offers_protobuf,
-        )
-
     async def _scrape(
         self, request: Request, scrape: ScrapeRequest, choose: Callable[[], PreparedScrape], *, whole: bool
     ) -> Response:
@@ -174,7 +160,7 @@ class _Routes:
 
     def discovery(self, request: Request) -> Response:
         """List every selected check as a target for Prometheus."""
-        scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
+        scrape = scrape_request(request, DISCOVERY_PARAMETERS, self._site)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
         exporter = self._exporter_as_target(request)
         return JSONResponse(target_groups(checks, exporter, timeout_offset_seconds=self._site.timeout_offset_seconds))

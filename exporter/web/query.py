@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.exposition.page import Format
     from exporter.model import Check
+    from exporter.web.site import Site
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 DEFAULT_BUDGET_SECONDS = 10.0
@@ -151,35 +152,27 @@ def accepts_gzip(request: Request) -> bool:
     return wants_gzip(", ".join(request.headers.getlist("accept-encoding")))
 
 
-def scrape_request(
-    request: Request,
-    query: Mapping[str, list[str]],
-    checks: Collection[Check],
-    check_types: Mapping[str, CheckType],
-    *,
-    offset_seconds: float,
-    offers_protobuf: bool,
-) -> ScrapeRequest:
-    """Convert a request for `/metrics` or `/probe`.
+def scrape_request(request: Request, known_parameters: Sequence[str], site: Site) -> ScrapeRequest:
+    """Convert a request for `/metrics`, `/probe` or `/sd`.
 
     Args:
         request: The HTTP request.
-        query: Its parameters.
-        checks: The configured checks.
-        check_types: The check types that exist.
-        offset_seconds: See `scrape_budget`.
-        offers_protobuf: Whether protobuf is among the formats of pages.
+        known_parameters: The parameters of its route.
+        site: Provides the configured checks, the check types, and the timeout offset.
 
     Raises:
-        BadParameterError: When a type or a metric is unknown, no check has the label asked for, or `run` is not `none`.
+        BadParameterError: When a parameter, a type or a metric is unknown, no check has the label asked for, or `run`
+            is not `none`.
     """
+    query = parse_query(request)
+    refuse_unknown_parameters(query, known_parameters)
     return ScrapeRequest(
-        selection=parse_selection(query, checks, check_types),
+        selection=parse_selection(query, site.live_config.current.checks, site.check_types),
         runs_checks=_runs_checks(query.get("run", ())),
-        budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
-        exposition_format=page_format(request, offers_protobuf=offers_protobuf),
+        budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), site.timeout_offset_seconds),
+        exposition_format=page_format(request, offers_protobuf=site.offers_protobuf),
         compress=accepts_gzip(request),
-        names=metric_names(query, check_types),
+        names=metric_names(query, site.check_types),
     )
 
 
