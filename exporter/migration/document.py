@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.secrets import mask_url_password
 from exporter.config.yaml_dump import dump_yaml
+from exporter.migration.absent_files import absent_files, awaited_probe
 from exporter.migration.common_defaults import take_defaults
+from exporter.migration.grouping import grouped, grouped_by_files, with_own_instances
 from exporter.migration.inline_secrets import REMARK, with_remarks_on_secrets
 from exporter.migration.listed_targets import why_written_out
 from exporter.migration.prometheus import RequestedProbe, requested_probes
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 DEFAULT_MODULE = "http_2xx"
-_USER_INFO = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^/?#@]*)@")
 _OFFSET_SECONDS = 0.5
 """Seconds that blackbox_exporter subtracts from the scrape timeout."""
 
@@ -95,14 +95,20 @@ def import_jobs(modules: Modules, jobs: Iterable[Job], directory: Path, output_d
             continue
         probes, remarks = requested_probes(job, directory)
         items.append(_Item([f"The job {job.job_name}: {remark}." for remark in remarks], {}))
-        if not probes and not remarks:
+        absent = absent_files(job, directory)
+        if not probes and not remarks and not absent:
             items[-1].remarks.append(f"The job {job.job_name} has no targets.")
+        if any(not probe.module for probe in probes):
+            why = f"names no module, which means {DEFAULT_MODULE}; remove its checks if another exporter answers it"
+            items[-1].remarks.append(f"The job {job.job_name} {why}.")
         used.update(probe.module or DEFAULT_MODULE for probe in probes)
+        used.update(job.params.get("module", ()))
         is_mixed = len({probe.module for probe in probes}) > 1
-        written_out, listed = _kept_in_files(job, modules, probes, items[-1])
-        groups = [*_groups(written_out), *_groups_of_files(listed)]
+        written_out, listed = _kept_in_files(job, modules, with_own_instances(probes), items[-1])
+        groups = [*grouped(written_out), *grouped_by_files(listed)]
         source = _Source(job, modules, directory, output_directory)
         items += [_item(source, group, named, is_mixed=is_mixed) for group in groups]
+        items += [_awaited(source, patterns) for patterns in absent]
     unused = [name for name in modules.names if name not in used]
     if unused:
         items.append(_Item([f"No job uses the modules {', '.join(unused)}."], {}))
@@ -132,22 +138,17 @@ def _kept_in_files(
     return list(probes), []
 
 
-def _groups(probes: Iterable[RequestedProbe]) -> list[list[RequestedProbe]]:
-    """Return the probes that differ in their targets alone; a user name in a URL becomes a setting."""
-    groups: dict[object, list[RequestedProbe]] = {}
-    for probe in probes:
-        user = _USER_INFO.match(probe.target)
-        key = (probe.module, probe.hostname, probe.labels, user and user["user"])
-        groups.setdefault(key, []).append(replace(probe, listing=None))
-    return list(groups.values())
-
-
-def _groups_of_files(probes: Iterable[RequestedProbe]) -> list[list[RequestedProbe]]:
-    """Return the probes whose targets the same files list."""
-    groups: dict[object, list[RequestedProbe]] = {}
-    for probe in probes:
-        groups.setdefault(probe.listing and probe.listing.patterns, []).append(probe)
-    return list(groups.values())
+def _awaited(source: _Source, patterns: tuple[str, ...]) -> _Item:
+    """Return the item whose targets are in files that are not here; a comment alone when a check cannot await them."""
+    job = source.job
+    name = next(iter(job.params.get("module", ())), DEFAULT_MODULE)
+    probe = awaited_probe(job, source.modules.get(name), patterns)
+    here = f"The job {job.job_name}: no file matches {', '.join(patterns)} here"
+    if probe is None:
+        why = "and its targets are missing below; run import where it is, or see target_files"
+        return _Item([f"{here}, {why}."], {})
+    item = _item(source, [probe], [], is_mixed=False)
+    return _Item([f"{here}; the check reads those that are where it runs.", *item.remarks], item.keys)
 
 
 def _item(
@@ -156,7 +157,11 @@ def _item(
     job, name = source.job, probes[0].module or DEFAULT_MODULE
     module = source.modules.get(name)
     if module is None:
-        return _Item([f"The job {job.job_name} names the module {name}, which does not exist."], {})
+        why = "which does not exist; leave the job as it is if another exporter answers it"
+        return _Item([f"The job {job.job_name} names the module {name}, {why}."], {})
+    if module.missing:
+        why = f"names files that cannot be read here, so run import where they are: {'; '.join(module.missing)}"
+        return _Item([f"The module {name} of the job {job.job_name} has no checks below. It {why}."], {})
     remarks: list[str] = []
     made: list[tuple[RequestedProbe, Check]] = []
     for probe in probes:
@@ -202,7 +207,7 @@ def _keys(
         keys["expect"] = expectations
     varied = "server" if first.check_type == "dns" else "target"
     values = [str(check.settings.server) if varied == "server" else check.target for check in checks]
-    names = [f"{title} {value}" for value in values]
+    names = [f"{title} {probe.instance or value}" for value in values]
     if varied == "server":
         keys["target"] = first.target
     if probe.listing is not None:

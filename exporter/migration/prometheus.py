@@ -58,7 +58,9 @@ class Job(BaseModel):
     @property
     def probes(self) -> bool:
         """Whether the job requests probes of targets that relabelling sets."""
-        return "module" in self.params or any("__param_" in rule.target_label for rule in self.relabel_configs)
+        rewritten = {rule.target_label for rule in self.relabel_configs}
+        names_target = "module" in self.params or any("__param_" in label for label in rewritten)
+        return names_target and (self.metrics_path.endswith("/probe") or "__metrics_path__" in rewritten)
 
 
 class _Global(BaseModel):
@@ -99,6 +101,7 @@ class RequestedProbe:
         url: The URL of the exporter's probe, without parameters.
         scrape_timeout_seconds: How long Prometheus waits.
         access: The credentials and TLS options of the job.
+        instance: The label `instance` that the job chose; empty when it is the target.
         listing: Where the target is listed, if that is in files.
     """
 
@@ -109,6 +112,7 @@ class RequestedProbe:
     url: str
     scrape_timeout_seconds: float
     access: Access
+    instance: str = ""
     listing: Listing | None = None
 
 
@@ -168,7 +172,7 @@ def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], l
         listing = Listing(patterns, tuple(sorted(group.labels.items()))) if patterns else None
         for address in group.targets:
             try:
-                probe = _probe(job, address, group.labels, access, listing)
+                probe = probe_of(job, address, group.labels, access, listing)
             except ValueError as error:
                 remarks.append(f"the relabelling cannot be evaluated: {error}")
                 return [], remarks
@@ -177,16 +181,18 @@ def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], l
     return list(found), remarks
 
 
+def matching(directory: Path, pattern: str) -> list[str]:
+    """Return the files that a pattern of a job matches."""
+    return sorted(glob.glob(str(directory / pattern)))  # noqa: PTH207 - the pattern may be absolute
+
+
 def _groups(job: Job, directory: Path, remarks: list[str]) -> Iterator[tuple[Group, tuple[str, ...]]]:
     """Yield the groups of targets, each with the patterns of the files that it may come from; none for static ones."""
     for group in job.static_configs:
         yield group, ()
     for discovery in job.file_sd_configs:
         for pattern in discovery.files:
-            paths = sorted(glob.glob(str(directory / pattern)))  # noqa: PTH207 - the pattern may be absolute
-            if not paths:
-                remarks.append(f"no file matches {pattern}, whose targets are missing below; see target_files")
-            for name in paths:
+            for name in matching(directory, pattern):
                 try:
                     text = Path(name).read_text(encoding="utf-8")
                     listed: Any = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
@@ -196,10 +202,14 @@ def _groups(job: Job, directory: Path, remarks: list[str]) -> Iterator[tuple[Gro
                     remarks.append(f"{name} cannot be read: {' '.join(str(error).split())}")
 
 
-def _probe(
+def probe_of(
     job: Job, address: str, labels: dict[str, str], access: Access, listing: Listing | None
 ) -> RequestedProbe | None:
-    """Return the probe of one target; None when relabelling drops it or leaves nothing to probe."""
+    """Return the probe of one target; None when relabelling drops it or leaves nothing to probe.
+
+    Raises:
+        ValueError: When a rule cannot be evaluated.
+    """
     start = {
         "__address__": address,
         "__scheme__": job.scheme,
@@ -223,5 +233,6 @@ def _probe(
         url=f"{end['__scheme__']}://{end['__address__']}{end['__metrics_path__']}",
         scrape_timeout_seconds=parse_duration(end["__scrape_timeout__"]),
         access=access,
+        instance="" if end.get("instance") in (target, address) else end.get("instance", ""),
         listing=listing,
     )
