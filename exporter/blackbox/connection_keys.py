@@ -107,7 +107,7 @@ def _check_pair(block: Block, files: dict[str, str]) -> None:
     for given, missing in (("cert", "key"), ("key", "cert")):
         written = given if given in block else f"{given}_file"
         if written in block and missing not in block and f"{missing}_file" not in block:
-            block.refuse(written, f"needs {missing} or {missing}_file beside it", on_key=True)
+            block.refuse(written, f"needs {missing} or {missing}_file as well", on_key=True)
     if ("cert_file" in files) != ("key_file" in files):
         files.pop("cert_file" if "cert_file" in files else "key_file")
     for error in unusable_files(files.get("ca_file"), files.get("cert_file"), files.get("key_file")):

@@ -82,7 +82,7 @@ def _transport(block: Block) -> str:
     if not over_tls:
         return transport
     if transport != "tcp":
-        block.refuse("dns_over_tls", "needs transport_protocol: tcp beside it", on_key=True)
+        block.refuse("dns_over_tls", "needs transport_protocol: tcp as well", on_key=True)
     return "tls"
 
 

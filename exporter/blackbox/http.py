@@ -83,7 +83,7 @@ def read_http(block: Block, module_files: ModuleFiles) -> Recipe | None:
     before = len(block.problems)
     warn_of_revocation(block)
     if block.flag("enable_http3", default=False) and block.flag("enable_http2", default=True):
-        block.refuse("enable_http3", "needs enable_http2: false beside it", on_key=True)
+        block.refuse("enable_http3", "needs enable_http2: false as well", on_key=True)
     values: dict[str, object] = {
         "ip_protocol": read_ip_protocol(block),
         "tls_config": read_tls_config(block, module_files),
@@ -122,7 +122,7 @@ def _follows(block: Block) -> bool:
 def _body(block: Block, module_files: ModuleFiles) -> dict[str, object]:
     text, path = block.text("body"), block.text("body_file")
     if text and path:
-        block.refuse("body_file", "cannot be beside body; a request has one body", on_key=True)
+        block.refuse("body_file", "cannot be used with body; a request has one body", on_key=True)
     elif path:
         module_files.has(block.at("body_file"), block.problems)
         return {"body_file": path}
@@ -208,7 +208,7 @@ def _check_that_it_can_come(block: Block, version: str, node: Node) -> None:
     if version == "HTTP/3.0" and not over_quic:
         block.problems.add(node, "HTTP/3.0 needs enable_http3: true")
     if version in ("HTTP/1.1", "HTTP/2.0") and over_quic:
-        block.problems.add(node, f"{version} cannot be beside enable_http3, which allows only HTTP/3.0")
+        block.problems.add(node, f"{version} cannot be used with enable_http3, which allows only HTTP/3.0")
 
 
 _HAS_SCHEME = re.compile(r"https?://", re.IGNORECASE)

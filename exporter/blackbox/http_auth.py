@@ -55,7 +55,7 @@ def read_authentication(block: Block, module_files: ModuleFiles) -> dict[str, ob
     """Return the settings for authentication: `basic_auth`, `oauth2`, or a header."""
     given = [key for key in AUTH_KEYS if key in block and block.entries[key].value != ""]
     if len(given) > 1:
-        block.refuse(given[1], f"cannot be beside {given[0]}; a request has one Authorization", on_key=True)
+        block.refuse(given[1], f"cannot be used with {given[0]}; a request has one Authorization", on_key=True)
         return {}
     match given[0] if given else "":
         case "basic_auth":

@@ -20,9 +20,9 @@ def read_proxies(block: Block) -> dict[str, object]:
     has_proxy = bool(block.text("proxy_url"))
     for key in ("proxy_url", "no_proxy"):
         if from_environment and block.text(key):
-            block.refuse(key, "cannot be beside proxy_from_environment; write one of them", on_key=True)
+            block.refuse(key, "cannot be used with proxy_from_environment; write one of them", on_key=True)
     if block.text("no_proxy") and not has_proxy and not from_environment:
-        block.refuse("no_proxy", "needs proxy_url beside it", on_key=True)
+        block.refuse("no_proxy", "needs proxy_url as well", on_key=True)
     if "proxy_connect_header" in block and not has_proxy and not from_environment:
         block.refuse(
             "proxy_connect_header", "needs a proxy, which proxy_url or proxy_from_environment names", on_key=True

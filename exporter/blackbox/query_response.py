@@ -33,7 +33,7 @@ def _stream_step(block: Block) -> DialogueStep | None:
     expect = _expect(block)
     expect_bytes = octets(block.text("expect_bytes"))
     if expect is not None and expect_bytes:
-        block.refuse("expect_bytes", "cannot be beside expect", on_key=True)
+        block.refuse("expect_bytes", "cannot be used with expect", on_key=True)
         return None
     values: dict[str, object] = {"starttls": block.flag("starttls", default=False), **_sent(block, expect, _LINE_END)}
     if expect is not None:

@@ -53,7 +53,7 @@ def _stream(block: Block, module_files: ModuleFiles) -> dict[str, object]:
     warn_of_revocation(block)
     uses_tls, steps = block.flag("tls", default=False), read_query_response(block)
     if uses_tls and any(step.starttls for step in steps):
-        block.refuse("tls", "cannot be beside a step with starttls, which switches to TLS itself", on_key=True)
+        block.refuse("tls", "cannot be used with a step with starttls, which switches to TLS itself", on_key=True)
         uses_tls = False
     if sum(step.starttls for step in steps) > 1:
         block.refuse(

@@ -95,9 +95,9 @@ class ExecSettings(CheckSettings):
     def _find_program(self) -> Self:
         program = self.command[0]
         if "/" in program and not program.startswith("/"):
-            raise ValueError("needs in command the absolute path of a program, or a name that is found in PATH")
+            raise ValueError("needs the absolute path of a program in command, or a name that is found in PATH")
         if shutil.which(program, path=self.variables["PATH"]) is None:
-            raise ValueError("has in command no program that exists and can be run")
+            raise ValueError("has no program in command that exists and can be run")
         if not os.path.isdir(self.working_directory):  # noqa: PTH112 - the text is not needed as a path
             raise ValueError("has a working_directory that is not a directory")
         return self

@@ -67,7 +67,7 @@ RESPONSE = MetricSpec(
 def _spelled_serving(text: str) -> str:
     name = text.strip().upper().replace("-", "_").replace(" ", "_")
     if name not in SERVING_STATUSES:
-        raise ValueError(f"is not a serving status; there are {', '.join(SERVING_STATUSES)}")
+        raise ValueError(f"is not a serving status; write one of {', '.join(SERVING_STATUSES)}")
     return name
 
 

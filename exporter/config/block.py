@@ -76,7 +76,7 @@ class Block:
         """Return the key that provides an item, `ITEM` or `ITEM_file`; empty for none. An `ITEM_ref` is reported."""
         sources = [key for key in (item, f"{item}_file", f"{item}_ref") if self.text(key)]
         if len(sources) > 1:
-            self.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {item}, {item}_file", on_key=True)
+            self.refuse(sources[1], f"cannot be used with {sources[0]}; write one of {item}, {item}_file", on_key=True)
         if sources and sources[0].endswith("_ref"):
             message = f"refers to a secret manager, which is not supported; write {item}_file"
             self.refuse(sources[0], message, on_key=True)

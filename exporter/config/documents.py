@@ -88,7 +88,7 @@ class DocumentReader:
                 message = f"is not a valid key; {meant_document_key(key, DOCUMENT_KEYS)}"
                 self._problems.add(node, message, on_key=True)
         if "plugins" in keys and not is_main:
-            self._problems.add(keys["plugins"], "belongs into the main file", on_key=True)
+            self._problems.add(keys["plugins"], "belongs in the main file", on_key=True)
         elif "plugins" in keys:
             self._plugins = tuple(self._items(keys["plugins"]))
         if "defaults" in keys:

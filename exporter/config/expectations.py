@@ -237,7 +237,7 @@ class ExpectationReader:
                 self._fault(within, f"needs an operator beside it, such as {example}", on_key=True)
             return beside
         for _, place in beside.values():
-            self._fault(place, f"stands beside a {subject.name} that needs nothing beside it; move it in", on_key=True)
+            self._fault(place, f"is beside {subject.name}; write it within {subject.name}", on_key=True)
         if isinstance(value, dict) and value:
             return {operator: (operand, (*within, operator)) for operator, operand in value.items()}
         shorthand = shorthand_operator(subject.kind, value)

@@ -48,9 +48,9 @@ def parse_record_class(value: object) -> str:
     try:
         number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
     except (dns.exception.DNSException, ValueError):
-        raise ValueError("is not a record class; they are IN, CH and HS") from None
+        raise ValueError("is not a record class; write IN, CH or HS") from None
     if dns.rdataclass.is_metaclass(number):
-        raise ValueError("is not a class of records; they are IN, CH and HS")
+        raise ValueError("is not a class of records; write IN, CH or HS")
     return dns.rdataclass.to_text(number)
 
 
@@ -115,7 +115,7 @@ def parse_name(target: str, record_type: str) -> str:
             raise ValueError("has a zone, which DNS does not know")
         if record_type == "PTR":
             return address
-        raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
+        raise ValueError("is an IP address; the target is the name asked for, the server's address belongs in `server`")
     _refuse_what_is_more_than_a_name(target)
     if target == ".":
         return target
@@ -137,14 +137,14 @@ def _refuse_what_is_more_than_a_name(target: str) -> None:
         name = authority.rpartition("@")[2].partition(":")[0]
         if scheme.lower() in ("http", "https") and name and name[0] != "[" and not _is_address(name):
             raise ValueError(f"is a URL; write {name}")
-        raise ValueError("is a URL; the target is the name asked for, and the server goes to `server`")
+        raise ValueError("is a URL; the target is the name asked for, and the server belongs in `server`")
     if any(character.isspace() for character in target):
         trimmed = target.strip()
         wanted = "" if not trimmed or any(map(str.isspace, trimmed)) else f"; write {trimmed}"
         raise ValueError(f"contains whitespace{wanted}")
     if place := _WITH_PORT.fullmatch(target):
         if _is_address(place["host"].strip("[]")):
-            raise ValueError("is the address of a server, which goes to `server`; the target is the name asked for")
+            raise ValueError("is the address of a server, which belongs in `server`; the target is the name asked for")
         raise ValueError(f"has a port; write {place['host']}, and the port belongs in `server`")
     if "/" in target and not target.lower().removesuffix(".").endswith(".arpa"):  # RFC 2317 names networks with slashes
         raise ValueError(

@@ -184,7 +184,7 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
         if expectation.subject in COMPARISON_SUBJECTS and not own.compare:
             raise ValueError("can never be met without compare, the servers to compare with")
         if expectation.subject is SERIAL_DIFFERENCE and own.record_type != "SOA":
-            raise ValueError(f"can never be met: answers of type {own.record_type} are not known by a serial")
+            raise ValueError(f"can never be met: answers of type {own.record_type} have no serial")
     if expectation.subject in DATA_SUBJECTS:
         return fit_data(expectation)
     if expectation.subject in LINE_SUBJECTS:

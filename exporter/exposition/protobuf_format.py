@@ -157,7 +157,7 @@ def _created_field(field: int, timestamp_seconds: float | None) -> bytes:
     """Encode a message `google.protobuf.Timestamp`; nothing when the time is unknown."""
     if timestamp_seconds is None:
         return b""
-    seconds, microseconds = divmod(round(timestamp_seconds * 1e6), 10**6)  # a float of today has no finer digits
+    seconds, microseconds = divmod(round(timestamp_seconds * 1e6), 10**6)  # a float of that size holds no finer digits
     return delimited(field, number_tag(1) + varint(seconds) + number_tag(2) + varint(microseconds * 1000))
 
 

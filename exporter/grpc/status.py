@@ -48,7 +48,7 @@ def spelled_status(text: str) -> str:
     if name == "CANCELED":
         return "CANCELLED"
     if name not in CODES:
-        raise ValueError(f"is not a gRPC status; there are {', '.join(NAMES)}")
+        raise ValueError(f"is not a gRPC status; write one of {', '.join(NAMES)}")
     return name
 
 

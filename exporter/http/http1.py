@@ -118,8 +118,6 @@ class Http1Protocol(asyncio.Protocol):
         else:
             self._settle(self._response.end())
 
-    # Inside
-
     def _take_heads(self, data: bytes) -> bytes:
         """Parse heads, and return the data after the last one."""
         while self._head.feed(data):

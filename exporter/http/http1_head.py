@@ -89,8 +89,6 @@ class HeadReader:
         self._is_done = True
         self.keeps_open = self._parser.should_keep_alive()
 
-    # Inside
-
     def _read(self, data: bytes) -> bool:
         parser, before_bytes = self._parser, len(self._seen)
         assert parser is not None  # noqa: S101 - there is one until the head is complete

@@ -135,8 +135,6 @@ class Http2Protocol(asyncio.Protocol):
         if not self._response.is_settled:
             self._settle(self._response.cut_short(exc))
 
-    # Inside
-
     def _send_request(self) -> None:
         try:
             self._connection.send_headers(self._stream, self._request.binary_head(), end_stream=not self._unsent)

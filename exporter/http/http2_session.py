@@ -94,7 +94,9 @@ class Http2Session:
             return None
         payload_bytes = int.from_bytes(buffer[:3], "big")
         if payload_bytes > _FRAME_LIMIT_BYTES:
-            raise CheckFailed(Reason.PROTOCOL, f"a frame of {payload_bytes} bytes came; {_FRAME_LIMIT_BYTES} may")
+            raise CheckFailed(
+                Reason.PROTOCOL, f"a frame of {payload_bytes} bytes came; the limit is {_FRAME_LIMIT_BYTES}"
+            )
         end = FRAME_HEAD_BYTES + payload_bytes
         if len(buffer) < end:
             return None

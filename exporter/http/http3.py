@@ -123,8 +123,6 @@ class Http3Protocol:
         """Report how the connection ended, unless the answer was complete."""
         self._settle(failure)
 
-    # Inside
-
     def _feed(self, event: QuicEvent) -> None:
         for found in self._http.handle_event(event):
             if not self._response.is_settled:

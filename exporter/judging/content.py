@@ -196,7 +196,7 @@ def parse_json(body: bytes, *, numbers: Callable[[str], float] | None = None) ->
     except json.JSONDecodeError as error:
         raise ValueError(str(json_fault(error))) from None
     except RecursionError:
-        raise ValueError("is nested too deep") from None
+        raise ValueError("is nested too deeply") from None
 
 
 def find_json(document: object, path: Path) -> Observed:

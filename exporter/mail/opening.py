@@ -43,8 +43,8 @@ async def connect(place: tuple[str, int], settings: MailServerSettings) -> Strea
 async def begin(session: MailSession, settings: MailServerSettings) -> None:
     """Begin a session: read the greeting, start TLS and log in, as configured.
 
-    Credentials never travel in clear unless the settings say so: with `starttls`, a server that does not offer it, or
-    refuses it, ends the session.
+    Credentials never travel in the clear unless the settings say so: with `starttls`, a server that does not offer it,
+    or refuses it, ends the session.
 
     Raises:
         CheckFailed: As the methods of the session.

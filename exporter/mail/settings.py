@@ -75,7 +75,7 @@ class MailServerSettings(NetworkSettings, TlsSettings, ProxySettings):
         if (self.username is None) != (self.password is None):
             raise ValueError("needs username and password together")
         if self.username is not None and self.tls == "none" and not self.insecure_auth:
-            raise ValueError("would send the password in clear with tls: none; write insecure_auth: true to do so")
+            raise ValueError("would send the password in the clear with tls: none; write insecure_auth: true to do so")
         return self
 
     @property

@@ -190,7 +190,7 @@ class ThreadedExecutor:
 
     def _execute(self, check: Check) -> object:
         executor = self._made()
-        if self._is_closed:  # it took until after the end of its batch to make it
+        if self._is_closed:  # it was made only after the end of its batch
             getattr(executor, "close", lambda: None)()
             raise CheckFailed(Reason.DEADLINE, "the batch ended before the executor was made")
         return executor.execute(check)

@@ -99,7 +99,7 @@ def _read_pem(block: Block, files: Files, item: str, parse: Callable[[bytes], T]
     file_key = f"{item}_file"
     path, inline = block.text(file_key), block.text(item)
     if path and inline:
-        block.refuse(item, f"cannot be beside {file_key}; write one of them", on_key=True)
+        block.refuse(item, f"cannot be used with {file_key}; write one of them", on_key=True)
         return None
     if not path and not inline:
         if is_required:

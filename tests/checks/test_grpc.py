@@ -303,8 +303,8 @@ def test_the_call_goes_through_a_proxy(run: Callable[..., Result]) -> None:
     ("keys", "problem"),
     [
         ("target: 'ftp://a.test'", "has the scheme 'ftp'; write host:port, or http:// or https:// before it"),
-        ("target: a.test, expect: [{grpc_status: FINE}]", "is not a gRPC status; there are OK, CANCELLED"),
-        ("target: a.test, expect: [{serving_status: UP}]", "is not a serving status; there are UNKNOWN, SERVING"),
+        ("target: a.test, expect: [{grpc_status: FINE}]", "is not a gRPC status; write one of OK, CANCELLED"),
+        ("target: a.test, expect: [{serving_status: UP}]", "is not a serving status; write one of UNKNOWN, SERVING"),
         ("target: a.test, metadata: {grpc-x: y}", "is a name that gRPC reserves; leave it out"),
         ("target: a.test, service: 'a\tb'", "contains a control character"),
     ],

@@ -351,7 +351,7 @@ def test_a_login_that_never_ends(run: RunCheck) -> None:
         ("imap", f'{LOGIN}, mailbox: "INBOX\\r\\nA9 DELETE INBOX"', "control character"),
         ("imap", f'{LOGIN}, search: {{subject: "x\\r\\nA9 DELETE INBOX"}}', "control character"),
         ("pop3", 'username: "a\\r\\nDELE 1", password: x', "control character"),
-        ("smtp", f"tls: none, {LOGIN}", "would send the password in clear"),
+        ("smtp", f"tls: none, {LOGIN}", "would send the password in the clear"),
         ("imap", f"{LOGIN}, delete: true", "would delete every message"),
         ("pop3", f"{LOGIN}, delete: true", "would delete every message"),
         ("smtp", "username: a", "needs username and password together"),

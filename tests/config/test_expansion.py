@@ -141,7 +141,7 @@ def test_plugins_belong_in_the_main_file(tmp_path: Path) -> None:
     """An included file cannot load code."""
     (tmp_path / "b.yml").write_text("plugins: [x]\nchecks: []")
     (tmp_path / "a.yml").write_text("include: [b.yml]")
-    with pytest.raises(ConfigError, match="plugins: belongs into the main file"):
+    with pytest.raises(ConfigError, match="plugins: belongs in the main file"):
         load_config(tmp_path / "a.yml", TYPES)
 
 

@@ -23,7 +23,7 @@ def test_a_status_has_several_spellings(text: str) -> None:
 @pytest.mark.parametrize("text", ["17", "OKAY", "", "-1"])
 def test_other_texts_are_rejected(text: str) -> None:
     """The error lists the statuses."""
-    with pytest.raises(ValueError, match="is not a gRPC status; there are OK, CANCELLED, UNKNOWN"):
+    with pytest.raises(ValueError, match="is not a gRPC status; write one of OK, CANCELLED, UNKNOWN"):
         spelled_status(text)
 
 

@@ -89,7 +89,7 @@ def test_an_expression_has_the_value_that_the_language_defines(text: str, value:
         ("body.n", b"", "the body is not JSON: it ends too early (line 1, column 1)"),
         ("body.n", b'{"n": 1e999}', "the body is not JSON: has a number that is too large for a double"),
         ("body.n", b'{"n": NaN}', "the body is not JSON: has NaN, which is not JSON"),
-        ("body", b"[" * 100_000, "the body is not JSON: is nested too deep"),
+        ("body", b"[" * 100_000, "the body is not JSON: is nested too deeply"),
     ],
 )
 def test_an_expression_without_a_value_has_a_reason(text: str, body: bytes, why: str) -> None:

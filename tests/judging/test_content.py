@@ -24,9 +24,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "NaN": (b"[NaN]", "has NaN, which is not JSON"),
     "Infinity": (b'{"a": Infinity}', "has Infinity, which is not JSON"),
     "minus Infinity": (b"-Infinity", "has -Infinity, which is not JSON"),
-    "a mebibyte of brackets": (b"[" * (1 << 20), "is nested too deep"),
-    "a mebibyte of objects": (b'{"a":' * 200_000, "is nested too deep"),
-    "nesting that closes": (b"[" * 50_000 + b"]" * 50_000, "is nested too deep"),
+    "a mebibyte of brackets": (b"[" * (1 << 20), "is nested too deeply"),
+    "a mebibyte of objects": (b'{"a":' * 200_000, "is nested too deeply"),
+    "nesting that closes": (b"[" * 50_000 + b"]" * 50_000, "is nested too deeply"),
     "control characters": (b'["\x01"]', "a control character within a text (line 1, column 3)"),
     "half of UTF-16": (
         "[1]".encode("utf-16")[:-1],

@@ -121,7 +121,7 @@ def run_dovecot(
     Args:
         certificate: What it presents.
         mechanisms: How users may log in.
-        no_plain_text: `yes` to reject passwords in clear without TLS.
+        no_plain_text: `yes` to reject passwords in the clear without TLS.
     """
     if os.geteuid() != 0:
         pytest.skip("Dovecot changes users, so it has to be started as root")

@@ -119,8 +119,6 @@ class Tunnel(asyncio.Protocol):
         self._failure = exc
         self._something_new.set()
 
-    # Inside
-
     def _say(self, words: bytes) -> None:
         assert self._transport is not None  # noqa: S101 - `open` has set it
         self._transport.write(words)

@@ -196,8 +196,6 @@ class QuicChannel:
         self.transmit()
         self._ping_later()
 
-    # Inside
-
     def _guard(self, step: Callable[[], None]) -> None:
         """Run a step, unless the connection has ended; any error in it ends the connection."""
         if self._closed:

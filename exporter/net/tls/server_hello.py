@@ -1,4 +1,4 @@
-"""Read a server's choices from its ServerHello, which is in clear text even when the handshake fails.
+"""Read a server's choices from its ServerHello, which is in the clear even when the handshake fails.
 
 OpenSSL reports version and cipher suite only for successful handshakes, and pyOpenSSL never reports whether the server
 supports secure renegotiation. Source: RFC 8446 sections 4.1.3 and 5.1, RFC 5746 section 3.4.

@@ -1,6 +1,6 @@
 """Verify certificates from another library's handshake with Python's `ssl`.
 
-The certificates are passed to it as a TLS 1.2 server would send them, in clear text: it verifies them before it needs
+The certificates are passed to it as a TLS 1.2 server would send them, in the clear: it verifies them before it needs
 anything that depends on the server's key. So authorities, host names, purposes and error texts are the same for every
 protocol. The original handshake proves that the peer has the key of its certificate.
 
