@@ -58,7 +58,9 @@ def read_dns(block: Block, module_files: ModuleFiles) -> Recipe | None:
         "transport": _transport(block),
     }
     name = block.text("query_name")
-    block.require("query_name")
+    if not name:
+        where = block.node._replace(path=f"{block.node.path}.query_name")
+        block.problems.add(where, 'is required; blackbox_exporter asks for the root without it, which is written "."')
     keys = {"record_type": "query_type", "record_class": "query_class"}
     settings = settings_of(DnsSettings, values, block, keys)
     expectations = tuple(_expectations(block))

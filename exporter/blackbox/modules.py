@@ -9,6 +9,7 @@ from exporter.blackbox import dns, grpc, http, icmp, tcp, websocket
 from exporter.blackbox.http import HostnameConflictError
 from exporter.blackbox.recipe import MissingFileError, ModuleFiles
 from exporter.blackbox.shown import shown_module
+from exporter.blackbox.unexpanded import warn_of_unexpanded
 from exporter.config.block import Block
 from exporter.config.check_builder import with_preparation
 from exporter.config.files import MAX_TARGET_FILE_BYTES, Files
@@ -176,6 +177,7 @@ def _read(path: Path, problems: Problems, files: Files) -> dict[str, Module]:
 def _module(name: str, node: Node, problems: Problems, files: Files) -> Module | None:
     block = Block(node, _MODULE_KEYS, problems)
     module_files = ModuleFiles(files, [])
+    warn_of_unexpanded(node, problems)
     timeout_seconds = block.duration("timeout")
     prober = block.text("prober")
     recipe = None

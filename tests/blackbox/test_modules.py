@@ -105,6 +105,30 @@ def test_what_has_no_effect_is_said(tmp_path: Path, prober: str) -> None:
     assert load_modules(file).warnings == ()
 
 
+UNEXPANDED = {
+    "user": "http: {basic_auth: {username: '${USER}', password: x}}",
+    "default": "http: {bearer_token: '${TOKEN:-none}'}",
+    "header": "http: {headers: {X-Api-Key: 'key-${API_KEY}'}}",
+    "template": "dns: {query_name: '{{.Target}}'}",
+    "list": "http: {fail_if_body_matches_regexp: ['{{ pattern }}']}",
+}
+EXPANDED = {
+    "reference": "tcp: {query_response: [{expect: '(?P<name>.+)', send: '${name}'}]}",
+    "pattern": "http: {fail_if_body_matches_regexp: ['^\\w{2}${1}$']}",
+    "json": """http: {method: POST, body: '{"a": {"b": {}}}'}""",
+}
+
+
+@pytest.mark.parametrize("case", [*UNEXPANDED, *EXPANDED])
+def test_a_text_that_nothing_expands_causes_a_warning(tmp_path: Path, case: str) -> None:
+    """Variables and templates that a tool should have filled in are sent as they are, as in blackbox_exporter."""
+    block = {**UNEXPANDED, **EXPANDED}[case]
+    file = tmp_path / "blackbox.yml"
+    file.write_text(f"modules: {{m: {{prober: {block.partition(':')[0]}, {block}}}}}", encoding="utf-8")
+    said = "has a placeholder, which stays as it is; modules have no variables or templates"
+    assert [warning.message for warning in load_modules(file).warnings] == [said] * (case in UNEXPANDED)
+
+
 def test_numbers_flags_and_durations_are_read_as_go_reads_them() -> None:
     """YAML 1.1 numbers and flags, and Go's durations and sizes, have the same meaning as in blackbox_exporter."""
     module = load_modules(CONFIGS / "good-examples.yml").get("everything_as_go_writes_it")
