@@ -56,7 +56,7 @@ _MOST_JUDGED = 4096
 
 
 class JudgedAddress(NamedTuple):
-    """What is known about an address whatever is allowed.
+    """What is known about an address, independently of what is allowed.
 
     Attributes:
         found: What the system would connect to.

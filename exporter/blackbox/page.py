@@ -221,7 +221,7 @@ def _drop(measured: Measured, names: frozenset[str] | tuple[str, ...]) -> None:
 
 
 def _join(series: Series, joined: Mapping[str, str]) -> Series:
-    """Add the seconds of phases that are part of another one to it."""
+    """Return seconds by phase, with those of partial phases added to the phase that they belong to."""
     found: Series = {}
     for (phase,), seconds in series.items():
         key = (joined.get(phase, phase),)

@@ -93,7 +93,7 @@ async def _verified_chain(check: Check[CertificateSettings], attempt: Attempt) -
 
 
 def _options(settings: CertificateSettings) -> RequestOptions:
-    """Return how lists are fetched: as the target is reached, but from where they are."""
+    """Return how lists are fetched: with the target's network settings and proxies, but from their own hosts."""
     return RequestOptions(
         network=settings.model_copy(update={"connect_to": None}),
         tls=TlsConfig(),

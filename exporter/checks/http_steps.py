@@ -148,13 +148,13 @@ class HttpStepsExecutor:
                 _observe(session, one, drop_large_observations(one.expected, _named(one, head)))
             raise
         missing = session.capture(one.step)
-        await _look_at(session, one, run)
+        await _judge_response(session, one, run)
         session.require(one.expectations)
         if missing is not None:
             raise missing
 
 
-async def _look_at(session: StepsSession, one: PreparedStep, run: HttpRun) -> None:
+async def _judge_response(session: StepsSession, one: PreparedStep, run: HttpRun) -> None:
     """Observe and judge the response of a step, and record its values."""
     attempt, last = session.attempt, run.exchanges[-1]
     if last.body_fault:

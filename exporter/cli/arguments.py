@@ -158,7 +158,7 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action=_Request, nargs=0, help="Show this help.")
 
     def error(self, message: str) -> NoReturn:
-        """Raise a problem in the words of the other problems."""
+        """Raise one of argparse's errors, worded like all other problems."""
         choice = re.search(r"invalid choice: '([^']*)'", message)
         if choice is not None:
             prefix = self.prog.removeprefix(_PROGRAM).strip()
@@ -171,7 +171,7 @@ def make_parser(
     see_flag: Callable[[Flag, argparse.Action], object] = lambda flag, action: None,
     see_command: Callable[[str, argparse.ArgumentParser], object] = lambda name, parser: None,
 ) -> argparse.ArgumentParser:
-    """Return the parser of the program, with those of the commands below it; itself it accepts every flag.
+    """Return the parser of the program, which accepts every flag, with a parser for each command.
 
     Args:
         see_flag: Called with each flag and what the parser makes of it.

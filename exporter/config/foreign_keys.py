@@ -24,7 +24,7 @@ def is_understood(key: str, known: Collection[str]) -> bool:
 
 
 def meant_document_key(key: str, known: Collection[str]) -> str:
-    """Return the same for a key at the top level of a file."""
+    """Return which top-level key was probably meant, or which ones exist."""
     return _DOCUMENT_KEYS.get(key.lower()) or suggest(key, known, kind="valid keys")
 
 

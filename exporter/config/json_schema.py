@@ -92,7 +92,7 @@ def _property(schema: Schema) -> Schema:
 
 
 def _below(schema: Schema) -> Schema:
-    """Do the same for the elements of a list and the values of a mapping."""
+    """Allow references and placeholders within the elements of a list and the values of a mapping."""
     return {
         key: _property(value) if key in ("items", "additionalProperties") and isinstance(value, dict) else value
         for key, value in schema.items()

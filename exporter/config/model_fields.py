@@ -48,7 +48,7 @@ class ModelFields:
     lists: frozenset[str] = frozenset()
 
     def at(self, location: Location) -> ModelFields | None:
-        """Return the fields of the model at a location below this one; None where there is no model."""
+        """Return the fields of the nested model at a location; None if there is no model there."""
         fields: ModelFields | None = self
         is_name = False
         for step in location:

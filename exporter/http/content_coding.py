@@ -110,7 +110,7 @@ def assumed_decoder(coding: str, limit_bytes: int) -> Decoder | None:
 
 
 class _NeverEmpty:
-    """A decoder for a body that must be there: an empty one is not in any coding."""
+    """A decoder that rejects an empty body, which is not valid in any coding."""
 
     def __init__(self, coding: str, decoder: Decoder) -> None:
         self._coding = coding

@@ -55,7 +55,7 @@ def causes_of(expectations: Iterable[Expectation]) -> Causes | None:
 
     None when there are none.
 
-    That a header has to be there may stand beside its regular expression, as `fail_if_header_matches` demands.
+    A group may also demand that a header exists, beside its regular expression, as `fail_if_header_matches` does.
     """
     regular, of_cel = list[Expectation](), list[Expectation]()
     for expectation in expectations:

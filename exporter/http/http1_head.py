@@ -84,7 +84,7 @@ class HeadReader:
         self.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Record the end of the head, and what the parser discards when there is no body."""
+        """Record that the head is complete, and whether the connection stays open: the parser may forget that."""
         assert self._parser is not None  # noqa: S101 - it is calling
         self._is_done = True
         self.keeps_open = self._parser.should_keep_alive()

@@ -132,7 +132,7 @@ class ConnectionPool:
         self._kept: _LoopConnections | None = None
 
     def take(self, key: Hashable, context: TlsContext | None) -> IdleConnection | None:
-        """Remove and return the most recently used connection with a key; None when there is no usable one."""
+        """Remove and return the usable connection for a key that was used last; None if there is none."""
         kept = self._kept
         if kept is None or kept.loop is not asyncio.get_running_loop():
             return None
@@ -183,7 +183,7 @@ class _LoopConnections:
             await asyncio.sleep(0)  # one more pass, in which the sockets are closed
 
     def last(self, key: Hashable) -> IdleConnection | None:
-        """Return the most recently kept connection with a key."""
+        """Return the connection for a key that was kept last."""
         same = self._by_key.get(key)
         return same[-1] if same else None
 

@@ -200,7 +200,7 @@ class ResponseReader:
 
     @property
     def _carried_bytes(self) -> int:
-        """Bytes of both bodies, which are what framing is for."""
+        """Bytes of the bodies of request and answer, to which the framing must be in proportion."""
         return self._exchange.wire_body_bytes + len(self._request.content)
 
     def _out_of_proportion(self, what: str) -> CheckFailed:

@@ -79,7 +79,7 @@ class HttpShared:
         return SingleFlight()
 
     def for_batch(self, network: Network | None = None) -> HttpShared:
-        """Return one with separate counts, for one batch.
+        """Return the same connections and tokens with separate counts, for one batch.
 
         Args:
             network: The batch's network; derived from this one's by default.

@@ -48,7 +48,7 @@ class StepsSession:
         return run
 
     def capture(self, step: HttpStep) -> CheckFailed | None:
-        """Capture what a step is to capture; return why something was not captured, None if all was."""
+        """Make the captures of a step; return why the first of them failed, None if none did."""
         run = self.runs[step.name]
         failure = None
         for name, capture in step.capture.items():

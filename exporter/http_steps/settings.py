@@ -63,7 +63,7 @@ _Text = Annotated[str, AfterValidator(_template), CaptureReferences(), WithJsonS
 
 
 class Capture(SettingsModel):
-    """Where in a response a text is that later steps use."""
+    """Where to find a text in a response, for later steps to use."""
 
     json_path: Annotated[str, AfterValidator(_single_path)] | None = Field(
         default=None, alias="json", description="JSONPath to one text, number or flag in the body"
@@ -195,7 +195,7 @@ class HttpStepsSettings(NetworkSettings, TlsSettings, ProxySettings):
 
 
 def _doubled(names: Iterable[str]) -> str:
-    """Return the first name that is there twice; empty for none."""
+    """Return the first name that occurs twice; empty if none does."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -118,7 +118,7 @@ def shown(octets: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that quotes what was sent, with characters that a terminal or log would not show escaped."""
+    """Return a text that quotes what was sent, with unprintable characters escaped."""
     return "".join([character if character.isprintable() else repr(character)[1:-1] for character in text])
 
 

@@ -42,7 +42,7 @@ class ReceivedBytes(asyncio.Protocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Lie on top of this transport from now on."""
+        """Use this transport from now on."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
@@ -68,7 +68,7 @@ class ReceivedBytes(asyncio.Protocol):
         _wake(self._writer)
 
     def pause_writing(self) -> None:
-        """Let writers wait, because the peer reads more slowly than they write."""
+        """Make writers wait, because the peer reads more slowly than they write."""
         self._may_write = False
 
     def resume_writing(self) -> None:

@@ -118,7 +118,7 @@ def _check_signature(crl: x509.CertificateRevocationList, der: bytes, issuer: x5
         ValueError: When it has not, or may not.
     """
     if crl.issuer != issuer.subject:
-        raise ValueError("is that of another authority")
+        raise ValueError("is from another authority")
     try:
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
@@ -167,7 +167,7 @@ def _check_scope(crl: x509.CertificateRevocationList, certificate: x509.Certific
     if excludes or scope.indirect_crl or scope.only_contains_attribute_certs or scope.only_some_reasons:
         raise ValueError("is not for certificates of this kind")
     if (own := _urls(scope.full_name)) and _all_urls(certificate).isdisjoint(own):
-        raise ValueError("is that of other certificates of the authority")
+        raise ValueError("covers other certificates of the authority")
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

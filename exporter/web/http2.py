@@ -201,7 +201,7 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
             self._reject()
 
     def _reject(self) -> None:
-        """End the connection of a client that causes more work than it has use of."""
+        """End the connection of a client that causes more work than its requests justify."""
         self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
         self._give_up()
 

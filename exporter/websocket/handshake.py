@@ -56,7 +56,7 @@ def new_key() -> bytes:
 
 
 def accept_value(key: bytes) -> bytes:
-    """Return what a server answers to a key."""
+    """Return the Sec-WebSocket-Accept that answers a key."""
     return base64.b64encode(hashlib.sha1(key + _ACCEPT_SALT, usedforsecurity=False).digest())
 
 

@@ -137,7 +137,7 @@ NOW = datetime.now(UTC)
 UNUSABLE: dict[str, tuple[Callable[[Authority], bytes], str]] = {
     "garbage": (lambda _: b"<html>", "is not a revocation list"),
     "nothing": (lambda _: b"", "is not a revocation list"),
-    "another authority": (lambda one: one.root.list_of(), "is that of another authority"),
+    "another authority": (lambda one: one.root.list_of(), "is from another authority"),
     "a forgery": (
         lambda one: one.intermediate.list_of(key=ec.generate_private_key(ec.SECP256R1())),
         "has a wrong signature",
@@ -157,7 +157,7 @@ UNUSABLE: dict[str, tuple[Callable[[Authority], bytes], str]] = {
     ),
     "another part": (
         lambda one: one.intermediate.list_of(extensions=[scope(full_name=[FOREIGN])]),
-        "is that of other certificates of the authority",
+        "covers other certificates of the authority",
     ),
 }
 

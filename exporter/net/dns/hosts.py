@@ -34,7 +34,7 @@ def allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
 
 
 def literal_address(host: str, settings: NetworkSettings) -> Address | None:
-    """Return the address that a host is, if it is one and may be used with these settings; else None."""
+    """Return a host as an address, if it is one and may be used with these settings; else None."""
     address = parse_address(host)
     if address is None:
         return None

@@ -130,7 +130,7 @@ class ClientHandshake:
             owner.handshake_failed()
 
     def interrupt(self) -> None:
-        """Note how long it took so far, without the time that it waited for the thread, and end it."""
+        """Record how long it has taken, without the time that it waited for the thread, and end it."""
         self._facts.tls_seconds = perf_counter() - self._began_at - self._waited_seconds
         self.end()
 

@@ -110,7 +110,7 @@ class TlsContexts:
 
 
 def touch(file: str) -> None:
-    """Read a file as a context does; blocks for as long."""
+    """Read a file as a context does; blocks until it has been read."""
     with suppress(OSError, ValueError):
         read_regular(file, MAX_PEM_BYTES)
 

@@ -27,7 +27,7 @@ def longest_name_bytes(der: bytes) -> int:
 
 
 def signed_part(der: bytes) -> bytes:
-    """Return what is signed of a certificate or revocation list; empty when it is neither."""
+    """Return the signed part of a certificate or revocation list; empty when it is neither."""
     try:
         _, at, _ = _element(der, 0)
         return der[at : _element(der, at)[2]]

@@ -70,7 +70,7 @@ def read_key(path: str) -> PrivateKeyTypes:
 
 
 def read_pem(path: str) -> bytes:
-    """Return the content of a file that is to hold PEM; blocks.
+    """Return the content of a file that should hold PEM; blocks.
 
     Raises:
         OSError: When the system refuses to read it.
