@@ -131,7 +131,7 @@ class PageRoutes:
         return await self._run(request, [check], check_path(check.name))
 
     async def run_again(self, request: Request) -> Response:
-        """Run the failing and degraded checks of a view of the status page, and redirect to it; raises like `run_now`."""
+        """Run the failing and degraded checks of a view of the status page, and redirect to it; fails as `run_now`."""
         site, checks = self._site, self._site.live_config.current.checks
         refuse_other_origins(request, site.public_address.external_url)
         view = read_view(parse_query(request), groupings_of(checks))
