@@ -116,7 +116,7 @@ class WireRequest:
             address: The address, sent to a forwarding proxy that is not supposed to look up the name.
         """
         proxy = self.connect.proxy
-        if proxy is None or proxy.tunnels or not self.connect.resolves_for_proxy:
+        if proxy is None or proxy.route.tunnels or not proxy.gets_address:
             return self.wire
         host = self.endpoint.host
         written, place = (f"[{text}]" if ":" in text else text for text in (host, address.partition("%")[0]))

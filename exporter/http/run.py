@@ -146,8 +146,8 @@ class HttpRun:
         await sender.exchange(request, exchange)
         if exchange.status == 407:
             proxy = request.connect.proxy
-            if proxy is not None and not proxy.tunnels:
-                raise refused_by_proxy(with_credentials=proxy.username is not None)
+            if proxy is not None and not proxy.route.tunnels:
+                raise refused_by_proxy(with_credentials=proxy.route.username is not None)
         return exchange
 
 

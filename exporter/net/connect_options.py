@@ -28,9 +28,7 @@ class ConnectOptions:
         tls: The recipe of the TLS context; None for a plain connection.
         server_name: Name or IP address sent (names only) and verified, as in certificates; empty without TLS.
         tls_timeout_seconds: Limit of the handshake alone.
-        proxy: The proxy to the endpoint; it resolves the name, and `settings` apply to reaching the proxy.
-        to_proxy: How to connect to the proxy; None without one.
-        resolves_for_proxy: Whether the exporter looks up the name, with `settings`, and sends the address to the proxy.
+        proxy: The proxy to the endpoint, and how to use it; None for a direct connection.
     """
 
     settings: NetworkSettings
@@ -39,9 +37,22 @@ class ConnectOptions:
     tls: ContextRecipe | None = None
     server_name: str = ""
     tls_timeout_seconds: float | None = None
-    proxy: ProxyRoute | None = None
-    to_proxy: ConnectOptions | None = None
-    resolves_for_proxy: bool = False
+    proxy: ProxyOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions:
+    """How to connect through one proxy; immutable, shared by runs.
+
+    Attributes:
+        route: The proxy.
+        connect: How to connect to the proxy, with the settings for the target.
+        gets_address: Whether the exporter looks up the target's name and sends the proxy the address instead.
+    """
+
+    route: ProxyRoute
+    connect: ConnectOptions
+    gets_address: bool
 
 
 def connect_options(
@@ -72,11 +83,6 @@ def connect_options(
     Raises:
         CheckFailed: With reason `resolve` when the name is not a host name.
     """
-    to_proxy = None
-    if proxy is not None:
-        to_proxy = connect_options(
-            Endpoint(proxy.host, proxy.port), settings, tls=proxy.tls if proxy.kind == "https" else None
-        )
     connect_to = None
     if settings.connect_to is not None:
         connect_to = Endpoint(*parse_host_port(settings.connect_to, default_port=endpoint.port))
@@ -87,9 +93,16 @@ def connect_options(
         tls=None if tls is None else context_recipe(tls, alpn),
         server_name="" if tls is None else _name_in_certificates(tls.server_name or server_name or endpoint.host),
         tls_timeout_seconds=tls_timeout_seconds,
-        proxy=proxy,
-        to_proxy=to_proxy,
-        resolves_for_proxy=resolves_for_proxy and proxy is not None,
+        proxy=None if proxy is None else _proxy_options(proxy, settings, gets_address=resolves_for_proxy),
+    )
+
+
+def _proxy_options(route: ProxyRoute, settings: NetworkSettings, *, gets_address: bool) -> ProxyOptions:
+    tls = route.tls if route.kind == "https" else None
+    return ProxyOptions(
+        route=route,
+        connect=connect_options(Endpoint(route.host, route.port), settings, tls=tls),
+        gets_address=gets_address,
     )
 
 

@@ -28,10 +28,9 @@ from exporter.net.tls.context_cache import TlsContexts, touch
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.net.addresses import Address
-    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.connect_options import ConnectOptions, ProxyOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import AddressQueue
-    from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import TlsContext
     from exporter.net.tls.context_recipe import ContextRecipe
 
@@ -166,10 +165,8 @@ class Network:
             CheckFailed: When a step fails.
         """
         context = None if options.tls is None else await self.context(options.tls, facts.attempt)
-        if options.proxy is not None and options.to_proxy is not None:
-            return await self._connect_by_proxy(
-                protocol, endpoint, options, options.proxy, options.to_proxy, context, facts
-            )
+        if options.proxy is not None:
+            return await self._connect_by_proxy(protocol, endpoint, options, options.proxy, context, facts)
         place = options.connect_to or endpoint
         if options.address is not None or not options.settings.happy_eyeballs:
             address = await self.address(place, options, facts)
@@ -227,20 +224,18 @@ class Network:
         protocol: asyncio.Protocol,
         target: Endpoint,
         options: ConnectOptions,
-        route: ProxyRoute,
-        to_proxy: ConnectOptions,
+        proxy: ProxyOptions,
         context: TlsContext | None,
         facts: ConnectionFacts,
     ) -> asyncio.Transport:
         """Connect to a proxy and, if it tunnels, through it."""
-        target = await proxy_destination(target, route, options, facts, self.resolver)
-        proxy, resolved = Endpoint(route.host, route.port), options.resolves_for_proxy
-        if not route.tunnels:
-            return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts, resolved=resolved)
+        target = await proxy_destination(target, proxy, options.settings, facts, self.resolver)
+        if not proxy.route.tunnels:
+            return await connect_to_proxy(self.connect, protocol, proxy, facts)
         if context is not None:
             await self.wait_for_turn(facts.attempt, handshake=True)
-        tunnel = Tunnel(route, facts.attempt)
-        transport = await connect_to_proxy(self.connect, tunnel, proxy, to_proxy, facts, resolved=resolved)
+        tunnel = Tunnel(proxy.route, facts.attempt)
+        transport = await connect_to_proxy(self.connect, tunnel, proxy, facts)
         await open_tunnel(transport, tunnel, target, options, facts)
         return await speak_through(transport, tunnel, protocol, options, context, facts)
 

@@ -42,8 +42,8 @@ def test_a_proxy_is_verified_under_its_own_name() -> None:
     options = connect_options(
         Endpoint("a.test", 443), NetworkSettings(), tls=TlsConfig(), server_name="b.test", proxy=proxy
     )
-    to_proxy = options.to_proxy
-    assert to_proxy is not None
+    assert options.proxy is not None
+    to_proxy = options.proxy.connect
     assert to_proxy.tls is not None
     assert (options.server_name, to_proxy.server_name, to_proxy.tls.verifying) == ("b.test", "proxy.test", False)
 

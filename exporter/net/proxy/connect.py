@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.addresses import Endpoint
 from exporter.net.connect import bounded, shake_hands
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.tls.transport import TlsTransport
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from exporter.net.addresses import Endpoint
-    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.connect_options import ConnectOptions, ProxyOptions
     from exporter.net.proxy.tunnel import Tunnel
     from exporter.net.tls.context import TlsContext
 
@@ -27,37 +27,31 @@ if TYPE_CHECKING:
 
 
 async def connect_to_proxy(
-    connect: Connect,
-    protocol: asyncio.Protocol,
-    proxy: Endpoint,
-    options: ConnectOptions,
-    facts: ConnectionFacts,
-    *,
-    resolved: bool,
+    connect: Connect, protocol: asyncio.Protocol, proxy: ProxyOptions, facts: ConnectionFacts
 ) -> asyncio.Transport:
     """Connect to a proxy; its phases are reported as the connection's, its TLS as part of connecting.
 
     Args:
         connect: Makes the connection to the proxy.
         protocol: The protocol that speaks to it.
-        proxy: The proxy.
-        options: How to connect to it.
-        facts: Filled as the connection progresses; their TLS facts describe the target alone.
-        resolved: Whether they have the address of the target already, and keep it.
+        proxy: The proxy, and how to connect to it.
+        facts: Filled as the connection progresses; their TLS facts, and the address if the proxy gets one, are those of
+            the target.
 
     Raises:
         CheckFailed: As `connect` does, with a detail that names the proxy.
     """
+    place = Endpoint(proxy.route.host, proxy.route.port)
     hop = ConnectionFacts(facts.attempt)
     hop.allowed_targets = None  # the configuration chose the proxy
     try:
-        transport = await connect(protocol, proxy, options, hop)
+        transport = await connect(protocol, place, proxy.connect, hop)
     except CheckFailed as failure:
-        raise CheckFailed(failure.reason, f"the proxy {proxy} failed: {failure.detail}") from failure
+        raise CheckFailed(failure.reason, f"the proxy {place} failed: {failure.detail}") from failure
     finally:
         facts.resolve_seconds += hop.resolve_seconds
         facts.connect_seconds = hop.connect_seconds + hop.tls_seconds
-        if not resolved:
+        if not proxy.gets_address:
             facts.lookup_seconds = hop.lookup_seconds
             facts.address, facts.ip_protocol, facts.ip_addr_hash = hop.address, hop.ip_protocol, hop.ip_addr_hash
     facts.ready_at = hop.ready_at

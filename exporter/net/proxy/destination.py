@@ -14,23 +14,24 @@ from exporter.net.connection_facts import ConnectionFacts
 
 if TYPE_CHECKING:
     from exporter.allowed_targets import AllowedTargets
-    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.connect_options import ProxyOptions
     from exporter.net.dns.resolver import Resolver
     from exporter.net.proxy.route import ProxyRoute
+    from exporter.settings import NetworkSettings
 
 _KNOWN_SECONDS = 2.0
 """Time limit of a lookup that only checks whether all addresses of a name are allowed."""
 
 
 async def proxy_destination(
-    target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts, resolver: Resolver
+    target: Endpoint, proxy: ProxyOptions, settings: NetworkSettings, facts: ConnectionFacts, resolver: Resolver
 ) -> Endpoint:
-    """Return the target for the proxy: by name, or by address if the options or the allowed targets require that.
+    """Return the target for the proxy: by name, or by address if its options or the allowed targets require that.
 
     Args:
         target: The target.
-        route: The proxy.
-        options: How to connect to the target.
+        proxy: The proxy.
+        settings: How names are looked up.
         facts: The facts of the connection; they get the address if the options require one.
         resolver: Looks up names.
 
@@ -39,18 +40,18 @@ async def proxy_destination(
             target is not allowed, or is allowed only by address and the proxy forwards requests, so that it would look
             the name up again.
     """
-    if options.resolves_for_proxy:
-        address = await resolver.address(target.host, options.settings, facts, port=target.port)
+    if proxy.gets_address:
+        address = await resolver.address(target.host, settings, facts, port=target.port)
         return Endpoint(address.text, target.port)
     if facts.allowed_targets is None:
         return target
-    return await _allowed(target, route, options, facts, facts.allowed_targets, resolver)
+    return await _allowed(target, proxy.route, settings, facts, facts.allowed_targets, resolver)
 
 
 async def _allowed(
     target: Endpoint,
     route: ProxyRoute,
-    options: ConnectOptions,
+    settings: NetworkSettings,
     facts: ConnectionFacts,
     allowed: AllowedTargets,
     resolver: Resolver,
@@ -62,22 +63,22 @@ async def _allowed(
         return target
     why = allowed.refusal_of_name(target.host, target.port)
     if not why:
-        await _refuse_known_addresses(target, options, facts, allowed, resolver)
+        await _refuse_known_addresses(target, settings, facts, allowed, resolver)
         return target
     if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
         raise CheckFailed(Reason.LOCAL, why)
-    address = await resolver.address(target.host, options.settings, ConnectionFacts(facts.attempt), port=target.port)
+    address = await resolver.address(target.host, settings, ConnectionFacts(facts.attempt), port=target.port)
     return Endpoint(address.text, target.port)
 
 
 async def _refuse_known_addresses(
-    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, allowed: AllowedTargets, resolver: Resolver
+    target: Endpoint, settings: NetworkSettings, facts: ConnectionFacts, allowed: AllowedTargets, resolver: Resolver
 ) -> None:
     """Refuse a name with an address that is not allowed, such as that of a metadata service.
 
     The proxy looks the name up again. A name that has no address here, or none in time, is left to it.
     """
-    settings = options.settings.model_copy(update={"ip_protocol": "any", "source_ip": None})
+    settings = settings.model_copy(update={"ip_protocol": "any", "source_ip": None})
     unrestricted = ConnectionFacts(facts.attempt)
     unrestricted.allowed_targets = None
     with suppress(TimeoutError):
