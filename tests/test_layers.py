@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "exporter.gc_tuning",
         "exporter.host_names",
         "exporter.nagios",
+        "exporter.protobuf",
         "exporter.child_process",
         "exporter.quantities",
         "exporter.public_address",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from exporter.exposition.wire import label_pairs
+from exporter.protobuf import delimited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -152,3 +152,8 @@ class OwnLabels:
         if self._encoded is None:
             self._encoded = label_pairs(self.pairs)
         return self._encoded
+
+
+def label_pairs(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Encode labels as the repeated field `label` of the message `Metric`."""
+    return b"".join([delimited(1, delimited(1, name.encode()) + delimited(2, value.encode())) for name, value in pairs])

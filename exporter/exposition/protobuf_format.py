@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from exporter.exposition.families import Kind
 from exporter.exposition.histograms import ZERO_THRESHOLD
-from exporter.exposition.wire import (
+from exporter.exposition.series import metric_start
+from exporter.protobuf import (
     delimited,
     delimited_tag,
     double_tag,
-    metric_start,
     number_tag,
     packed,
     varint,

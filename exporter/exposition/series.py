@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.labels import NO_CHECK, OwnLabels
-from exporter.exposition.wire import metric_start
+from exporter.protobuf import delimited_tag, varint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -188,3 +189,9 @@ def single(
     """Return a block of one series that is about no check."""
     rows = Rows.without_check([OwnLabels(pairs, of_check=False)], (value,))
     return Block(family, rows=rows, created=created)
+
+
+@lru_cache(maxsize=4096)
+def metric_start(size: int) -> bytes:
+    """Return what comes before the content of a message `Metric` of this size, in a message `MetricFamily`."""
+    return delimited_tag(4) + varint(size)

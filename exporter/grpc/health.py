@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.protobuf import delimited
 
 CHECK_PATH = "/grpc.health.v1.Health/Check"
 """The path of the method."""
@@ -21,8 +22,7 @@ _MAX_VARINT_BYTES = 10
 
 def encoded_request(service: str) -> bytes:
     """Return a HealthCheckRequest; an empty service asks about the server as a whole."""
-    name = service.encode()
-    return b"\x0a" + _varint(len(name)) + name if name else b""
+    return delimited(1, service.encode()) if service else b""
 
 
 def decoded_response(message: bytes) -> str:
@@ -52,15 +52,6 @@ def decoded_response(message: bytes) -> str:
         if place > len(message):
             raise _undecodable("it ends within a field")
     return SERVING_STATUSES[status] if status < len(SERVING_STATUSES) else str(status)
-
-
-def _varint(number: int) -> bytes:
-    octets = bytearray()
-    while number > 0x7F:
-        octets.append(number & 0x7F | 0x80)
-        number >>= 7
-    octets.append(number)
-    return bytes(octets)
 
 
 def _read_varint(message: bytes, place: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The wire format of protobuf, as far as metrics need it: numbers and length-delimited fields.
+"""The wire format of protobuf, for writing messages without a library: numbers and length-delimited fields.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -55,14 +55,3 @@ def packed(field: int, numbers: Iterable[int]) -> bytes:
     """Encode a repeated field of possibly negative numbers; nothing for none."""
     content = b"".join([varint(zigzag(number)) for number in numbers])
     return delimited(field, content) if content else b""
-
-
-@lru_cache(maxsize=4096)
-def metric_start(size: int) -> bytes:
-    """Return what comes before the content of a message `Metric` of this size, in a message `MetricFamily`."""
-    return delimited_tag(4) + varint(size)
-
-
-def label_pairs(pairs: Iterable[tuple[str, str]]) -> bytes:
-    """Encode labels as the repeated field `label` of the message `Metric`."""
-    return b"".join([delimited(1, delimited(1, name.encode()) + delimited(2, value.encode())) for name, value in pairs])
