@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from exporter.config.secrets import mask_url_password
 from exporter.config.yaml_dump import dump_yaml
@@ -14,22 +14,19 @@ from exporter.migration.grouping import grouped, grouped_by_files, with_own_inst
 from exporter.migration.inline_secrets import REMARK, with_remarks_on_secrets
 from exporter.migration.listed_targets import why_written_out
 from exporter.migration.prometheus import RequestedProbe, requested_probes
-from exporter.migration.written_check import CannotWriteError, key_order, written_expectations, written_settings
-from exporter.migration.written_rules import asks_for_addresses, repeated_fields, written_rules
-from exporter.model.checks import LONGEST_SCRAPE_SECONDS
-from exporter.settings import duration_text, parse_duration
+from exporter.migration.written_check import CannotWriteError
+from exporter.migration.written_item import written_item
+from exporter.migration.written_rules import asks_for_addresses, repeated_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from exporter.blackbox import Module, Modules
+    from exporter.blackbox import Modules
     from exporter.migration.prometheus import Job
     from exporter.model import Check
 
 DEFAULT_MODULE = "http_2xx"
-_OFFSET_SECONDS = 0.5
-"""Seconds that blackbox_exporter subtracts from the scrape timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +171,11 @@ def _item(
         return _Item(remarks, {})
     title = f"{job.job_name} {name}" if is_mixed else job.job_name
     try:
-        keys, names = _keys(title, source, module, [check for _, check in made], probes[0])
+        keys, names = written_item(title, job, module, [check for _, check in made], probes[0])
     except CannotWriteError as error:
         return _Item([*remarks, f"The module {name} of the job {job.job_name} has no equivalent for {error}."], {})
+    if files := keys.get("target_files"):
+        keys["target_files"] = [source.pattern(pattern) for pattern in cast("list[str]", files)]
     named += ((one, probe) for one, (probe, _) in zip(names, made, strict=True))
     repeated = repeated_fields(made[0][1].settings)
     if asks_for_addresses(made[0][1].settings):
@@ -186,47 +185,6 @@ def _item(
         for field in repeated
     )
     return _Item(remarks, keys)
-
-
-def _keys(
-    title: str, source: _Source, module: Module, checks: Sequence[Check], probe: RequestedProbe
-) -> tuple[dict[str, object], list[str]]:
-    """Return the keys of an item, and the names of its checks."""
-    first = checks[0]
-    settings = written_settings(first.settings, module.recipe.check_type.settings)
-    settings |= written_rules(first.settings, settings)
-    keys: dict[str, object] = {
-        "type": first.check_type,
-        "interval": source.job.scrape_interval,
-        "timeout": duration_text(_timeout_seconds(source.job, module)),
-        **settings,
-    }
-    if probe.labels and probe.listing is None:
-        keys["labels"] = dict(probe.labels)
-    if expectations := written_expectations(first):
-        keys["expect"] = expectations
-    varied = "server" if first.check_type == "dns" else "target"
-    values = [str(check.settings.server) if varied == "server" else check.target for check in checks]
-    names = [f"{title} {probe.instance or value}" for value in values]
-    if varied == "server":
-        keys["target"] = first.target
-    if probe.listing is not None:
-        files = [source.pattern(pattern) for pattern in probe.listing.patterns]
-        return key_order({**keys, "name": f"{title} {{target}}", "target_files": files}), names
-    if len(checks) == 1:
-        return key_order({**keys, "name": names[0], varied: values[0]}), names
-    keys["name"] = f"{title} {{{varied}}}"
-    keys.pop(varied, None)
-    keys |= {"targets": values} if varied == "target" else {"each": {"server": values}, "server": "{server}"}
-    if varied == "server":
-        del keys["server"]
-    return key_order(keys), names
-
-
-def _timeout_seconds(job: Job, module: Module) -> float:
-    """Return how long blackbox_exporter lets a probe of the job take."""
-    allowed = min(max(parse_duration(job.scrape_timeout) - _OFFSET_SECONDS, 0.1), LONGEST_SCRAPE_SECONDS)
-    return min(module.timeout_seconds or allowed, allowed)
 
 
 def _text(items: Sequence[_Item]) -> str:

@@ -16,9 +16,28 @@ _USER_INFO = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^/?#@]*)@")
 
 
 def with_own_instances(probes: Sequence[RequestedProbe]) -> list[RequestedProbe]:
-    """Return the probes without the instances that several probes of a module share, which cannot name checks."""
+    """Return the probes with instances that make the names of their checks unique.
+
+    An instance that several probes of a module share names none of them. Probes of the same target are named after
+    the labels in which they differ as well.
+    """
     counts = Counter((probe.module, probe.instance) for probe in probes)
-    return [probe if counts[probe.module, probe.instance] == 1 else replace(probe, instance="") for probe in probes]
+    own = [probe if counts[probe.module, probe.instance] == 1 else replace(probe, instance="") for probe in probes]
+    alike: dict[tuple[str, str], list[RequestedProbe]] = {}
+    for probe in own:
+        alike.setdefault((probe.module, probe.instance or probe.target), []).append(probe)
+    return [
+        probe if len(same) == 1 else replace(probe, instance=f"{probe.target} {_difference(probe, same, number)}")
+        for same in alike.values()
+        for number, probe in enumerate(same, 1)
+    ]
+
+
+def _difference(probe: RequestedProbe, same: Sequence[RequestedProbe], number: int) -> str:
+    """Return the values of the labels in which a probe differs from others of the same target; a number if none do."""
+    common = set.intersection(*(set(one.labels) for one in same))
+    values = [value for label in probe.labels if label not in common for value in label[1:]]
+    return " ".join(values or [str(number)])
 
 
 def grouped(probes: Iterable[RequestedProbe]) -> list[list[RequestedProbe]]:
