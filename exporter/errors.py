@@ -74,7 +74,7 @@ class CheckFailed(ExporterError):  # noqa: N818 - an outcome of a check, not a f
         self.detail = detail
         super().__init__(f"{reason}: {detail}")
 
-    def anew(self) -> CheckFailed:
+    def fresh_copy(self) -> CheckFailed:
         """Return a copy of this failure to raise, for code that keeps the original.
 
         A raised exception refers to the frames it passed through. If one of these frames kept it, only the garbage

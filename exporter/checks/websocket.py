@@ -155,7 +155,7 @@ async def _open_and_use(settings: WebSocketSettings, prepared: PreparedWebSocket
             answer = await _shake_hands(stream, prepared.request, attempt)
         if answer.status == SWITCHING_PROTOCOLS:
             with attempt.phase("transfer"):
-                await _use(stream, answer.rest, settings, prepared, attempt)
+                await _hold_dialogue(stream, answer.rest, settings, prepared, attempt)
         elif prepared.requires_upgrade and (location := answer.location()):
             raise CheckFailed(Reason.REDIRECT, f"the server redirects to {location}, which WebSocket does not allow")
 
@@ -183,7 +183,7 @@ async def _shake_hands(stream: Stream, request: HandshakeRequest, attempt: Attem
     return answer
 
 
-async def _use(
+async def _hold_dialogue(
     stream: Stream, received: bytes, settings: WebSocketSettings, prepared: PreparedWebSocket, attempt: Attempt
 ) -> None:
     """Hold the dialogue over an open connection, and close it."""

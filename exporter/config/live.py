@@ -90,7 +90,7 @@ class LiveConfig(Generic[LoadedT]):
         """Put a first configuration in force.
 
         Args:
-            load: Loads the configuration anew; raises ConfigError when it is rejected.
+            load: Loads the configuration again; raises ConfigError when it is rejected.
             initial: The configuration in force until the first reload.
             masks: Receives the secrets of each configuration before it comes into force.
             patience_seconds: How long to wait for its files.
@@ -149,7 +149,7 @@ class LiveConfig(Generic[LoadedT]):
         """
         try:
             with self._reloading:
-                self._take_or_refuse(self._in_time(self._load_anew))
+                self._take_or_refuse(self._in_time(self._load_again))
         finally:
             if self._attached is not None:
                 self._attached.reload()
@@ -186,9 +186,9 @@ class LiveConfig(Generic[LoadedT]):
             is_unchanged = self._digest_all(self._digests) == self._digests
         except OSError:  # out of file descriptors; the next look tries again
             return None
-        return None if is_unchanged else self._load_anew()
+        return None if is_unchanged else self._load_again()
 
-    def _load_anew(self) -> _Outcome[LoadedT]:
+    def _load_again(self) -> _Outcome[LoadedT]:
         """Load, and digest the files that the outcome depends on; a digest taken before the load takes precedence.
 
         That way no change between the two goes unnoticed.

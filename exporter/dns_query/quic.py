@@ -110,7 +110,7 @@ class _QuicQuestion:
         self._channel.start(self)
         outcome = await self._outcome
         if isinstance(outcome, CheckFailed):
-            raise outcome.anew()
+            raise outcome.fresh_copy()
         return outcome
 
     def quic_event_received(self, event: QuicEvent) -> None:

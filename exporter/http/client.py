@@ -76,9 +76,9 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         elif request.options.keep_alive:
             await self._exchange_kept_alive(request, exchange)
         else:
-            await self._exchange_anew(request, exchange)
+            await self._exchange_over_new_connection(request, exchange)
 
-    async def _exchange_anew(
+    async def _exchange_over_new_connection(
         self, request: WireRequest, exchange: Exchange
     ) -> tuple[asyncio.Transport, Http1Protocol | Negotiation]:
         """Exchange over a new connection; return it and its protocol."""
@@ -101,7 +101,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             # Determined before connecting, so that a connection never counts as made from files that changed since.
             context = await self._shared.network.context(recipe, exchange.attempt)
         if not await self._reuse(request, exchange, context):
-            transport, protocol = await self._exchange_anew(request, exchange)
+            transport, protocol = await self._exchange_over_new_connection(request, exchange)
             established = EstablishedFacts.of(exchange.connection)
             await self._keep(IdleConnection(connection_key(request), transport, established, context, protocol.session))
 

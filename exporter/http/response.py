@@ -60,7 +60,7 @@ class ResponseReader:
         """
         await self._done
         if self._failure is not None:
-            raise self._failure.anew()
+            raise self._failure.fresh_copy()
 
     def skip_informational(self) -> None:
         """Skip an informational response.

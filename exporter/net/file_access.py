@@ -98,7 +98,7 @@ class FileAccess:
         with waiting:
             outcome: T | CheckFailed = await self._outcome(job, what)
         if isinstance(outcome, CheckFailed):
-            raise outcome.anew()
+            raise outcome.fresh_copy()
         return outcome
 
     async def _outcome(self, job: _Job, what: str) -> Any:

@@ -46,7 +46,7 @@ class SingleFlight(Generic[K, V]):
             await self._wait(key, work)
         outcome = work.task.result()
         if isinstance(outcome, CheckFailed):
-            raise outcome.anew()
+            raise outcome.fresh_copy()
         return outcome
 
     async def _wait(self, key: K, work: _Work[V]) -> None:

@@ -72,8 +72,8 @@ class SpokenLines(asyncio.Protocol):
         unfinished = self.unfinished
         return (*self.lines,) if unfinished is None else (*self.lines, unfinished)
 
-    async def news(self, limit_seconds: float | None) -> bool:
-        """Wait for more data or the end of it; return whether that came within the time limit."""
+    async def wait_for_more(self, limit_seconds: float | None) -> bool:
+        """Wait for more data or the end of it; return whether that came within the limit."""
         try:
             async with asyncio.timeout(limit_seconds):
                 await self._something_new.wait()
@@ -158,15 +158,15 @@ async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_
     """Wait for more; return whether it came before a pause within a line settled the expectations."""
     line = spoken.unfinished
     if line is not None:
-        if await spoken.news(_PAUSE_SECONDS):
+        if await spoken.wait_for_more(_PAUSE_SECONDS):
             return True
         if not _unsettled(unsettled, line, may_be_refused=False):
             return False
-        if await spoken.news(_LONG_PAUSE_SECONDS - _PAUSE_SECONDS):
+        if await spoken.wait_for_more(_LONG_PAUSE_SECONDS - _PAUSE_SECONDS):
             return True
         if not _unsettled(unsettled, line, may_be_refused=is_first):
             return False
-    return await spoken.news(None)
+    return await spoken.wait_for_more(None)
 
 
 def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:

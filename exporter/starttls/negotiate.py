@@ -36,7 +36,7 @@ async def negotiate(protocol: StartTlsProtocol, stream: Stream, server: str, att
     try:
         ask = next(script)
         while True:
-            answer = await _do(ask, stream)
+            answer = await _perform(ask, stream)
             if answer:
                 attempt.note(f"{protocol} read", line=shown(answer))
             ask = script.send(answer)
@@ -44,7 +44,7 @@ async def negotiate(protocol: StartTlsProtocol, stream: Stream, server: str, att
         attempt.note(f"{protocol} is ready for TLS")
 
 
-async def _do(ask: Ask, stream: Stream) -> bytes:
+async def _perform(ask: Ask, stream: Stream) -> bytes:
     match ask:
         case Send(data):
             stream.write(data)

@@ -94,7 +94,7 @@ class ResolverThreads:
             raise CheckFailed(Reason.RESOLVE, f"{name} is not a domain name")
         outcome = await asyncio.wrap_future(self._ask(_Key(name, version)))
         if isinstance(outcome, CheckFailed):
-            raise outcome.anew()
+            raise outcome.fresh_copy()
         return outcome
 
     def obstacle(self, name: str) -> str:

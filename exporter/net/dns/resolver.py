@@ -254,7 +254,7 @@ def _nothing_found(name: str, versions: tuple[int, ...], outcomes: list[FamilyOu
     """
     for version, outcome in outcomes:
         if isinstance(outcome, CheckFailed) and version in versions:
-            return outcome.anew()
+            return outcome.fresh_copy()
     if len({version for version, _ in outcomes}) > 1 and not any(_may_exist(outcome) for _, outcome in outcomes):
         return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
     return CheckFailed(Reason.RESOLVE, f"{name} has no {families_text(versions)} address")

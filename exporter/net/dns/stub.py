@@ -64,8 +64,8 @@ class NoServerAnsweredError(CheckFailed):
         self.silent = silent
         super().__init__(Reason.RESOLVE, detail)
 
-    def anew(self) -> NoServerAnsweredError:
-        """Return the same failure, as `CheckFailed.anew` does."""
+    def fresh_copy(self) -> NoServerAnsweredError:
+        """Return a copy of this failure to raise, as `CheckFailed.fresh_copy` does."""
         self.__traceback__ = None
         return NoServerAnsweredError(self.detail, silent=self.silent)
 

@@ -113,7 +113,7 @@ class QuicChannel:
             self._facts.connect_seconds = perf_counter() - self._started_at
             raise
         if self._failure is not None and not self._answered_at:
-            raise self._failure.anew()
+            raise self._failure.fresh_copy()
 
     async def shake_hands(self) -> None:
         """Wait for the handshake, which starts by itself.
@@ -129,7 +129,7 @@ class QuicChannel:
             self._facts.tls_seconds = perf_counter() - self._answered_at
             raise
         if self._failure is not None:
-            raise self._failure.anew()
+            raise self._failure.fresh_copy()
 
     def start(self, user: QuicUser) -> None:
         """Pass the connection to its user, with everything already received for it, and send its first data.

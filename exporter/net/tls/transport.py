@@ -63,7 +63,7 @@ class TlsTransport(TlsStream):
                 self._handshake.interrupt()
                 raise
         if self._handshake.failure is not None:
-            raise self._handshake.failure.anew()
+            raise self._handshake.failure.fresh_copy()
 
     # The protocol of the socket below.
 
