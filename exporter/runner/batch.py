@@ -71,7 +71,7 @@ class BatchRun:
     def __init__(
         self,
         checks: tuple[Check, ...],
-        delivery: ResultSink,
+        sink: ResultSink,
         budget_seconds: float | None,
         shared: SharedByBatches,
         given_up: Future[None] | None = None,
@@ -79,7 +79,7 @@ class BatchRun:
         self.pulse = Pulse()
         self.leftovers = Leftovers()
         self._checks = checks
-        self._delivery = delivery
+        self._sink = sink
         self._budget_seconds = budget_seconds
         self._shared = shared
         self._given_up = given_up
@@ -99,7 +99,7 @@ class BatchRun:
         self._fan_out = FanOut(
             self._checks,
             opened.executors,
-            self._delivery,
+            self._sink,
             shared.stuck,
             self.leftovers,
             pacer=self._pacer,

@@ -51,7 +51,7 @@ class FanOut:
         self,
         checks: Sequence[Check],
         executors: BatchExecutors,
-        delivery: ResultSink,
+        sink: ResultSink,
         stuck: StuckChecks,
         leftovers: Leftovers,
         *,
@@ -64,7 +64,7 @@ class FanOut:
         Args:
             checks: The checks to run.
             executors: The executors of the batch.
-            delivery: Receives the results.
+            sink: Receives the results.
             stuck: Remembers checks that ignore their cancellation.
             leftovers: Takes the tasks that outlive the batch.
             pacer: Holds back starts.
@@ -75,7 +75,7 @@ class FanOut:
         self.stream_high_water = 0
         self._checks = checks
         self._executors = executors
-        self._delivery = delivery
+        self._sink = sink
         self._stuck = stuck
         self._leftovers = leftovers
         self._pacer = pacer
@@ -141,8 +141,8 @@ class FanOut:
     async def _send(self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result) -> None:
         if result.reason is Reason.DEADLINE:
             self.deadline_exceeded += 1
-        self._delivery.answered[position] = result
-        if len(self._delivery.answered) == len(self._checks) and not self._all_sent.done():
+        self._sink.answered[position] = result
+        if len(self._sink.answered) == len(self._checks) and not self._all_sent.done():
             self._all_sent.set_result(None)
         try:
             try:
@@ -169,7 +169,7 @@ class FanOut:
                     ready.append(receive.receive_nowait())
                 except (anyio.WouldBlock, anyio.EndOfStream):
                     break
-            await anyio.to_thread.run_sync(self._delivery.hand_over, ready, limiter=one_thread)
+            await anyio.to_thread.run_sync(self._sink.hand_over, ready, limiter=one_thread)
             missing -= len(ready)
 
     def stop(self) -> None:

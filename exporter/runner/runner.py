@@ -170,23 +170,23 @@ class AsyncCheckRunner:
         complete = self._completion.completed
         batch_checks = tuple([one if type(one) is Check and one.is_complete else complete(one) for one in checks])
         self.registry.require(map(attrgetter("check_type"), batch_checks))
-        delivery = ResultSink(batch_checks, result_received)
-        run = BatchRun(batch_checks, delivery, budget_seconds, self._shared, given_up)
+        sink = ResultSink(batch_checks, result_received)
+        run = BatchRun(batch_checks, sink, budget_seconds, self._shared, given_up)
         call = self._loops.start(run)
         _wait(call, budget_seconds, self._blocked_limit_seconds)
         if not call.outcome.done():
-            return self._give_up(call, run, delivery)
+            return self._give_up(call, run, sink)
         error = call.outcome.exception()
-        if delivery.error is not None:
-            raise delivery.error
+        if sink.error is not None:
+            raise sink.error
         if error is not None:
-            return self._fail(call, run, delivery, error)
+            return self._fail(call, run, sink, error)
         if not run.leftovers:
             call.closed.wait(_CLOSING_LIMIT_SECONDS)
-        delivery.close(lambda check: not_run(check, Reason.RUNNER, "the check was lost by the event loop"))
+        sink.close(lambda check: not_run(check, Reason.RUNNER, "the check was lost by the event loop"))
         return call.outcome.result()
 
-    def _give_up(self, call: LoopCall, run: BatchRun, delivery: ResultSink) -> Batch:
+    def _give_up(self, call: LoopCall, run: BatchRun, sink: ResultSink) -> Batch:
         """Report on a batch whose time is up with the results that exist, and abandon the rest."""
         pulse = run.pulse
         silent_seconds = pulse.silent_seconds()
@@ -194,10 +194,10 @@ class AsyncCheckRunner:
         blocked_seconds = _BLOCKED_SECONDS if blocker is None else _BLOCKED_BY_CHECK_SECONDS
         if silent_seconds < blocked_seconds and pulse.loop is not None:
             late = "not done before the deadline of the batch"
-            cut_off = delivery.close(lambda check: not_run(check, Reason.DEADLINE, late))
+            cut_off = sink.close(lambda check: not_run(check, Reason.DEADLINE, late))
             return run.report(cut_off=cut_off)
         self._loops.silent(call)
-        missing = delivery.close(lambda check: not_run(check, Reason.RUNNER, _blocked_detail(check, blocker)))
+        missing = sink.close(lambda check: not_run(check, Reason.RUNNER, _blocked_detail(check, blocker)))
         culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
             "the event loop has not answered for %.1f s; %s did not finish%s",
@@ -207,9 +207,9 @@ class AsyncCheckRunner:
         )
         return run.report()
 
-    def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
+    def _fail(self, call: LoopCall, run: BatchRun, sink: ResultSink, error: BaseException) -> Batch:
         """Report on a batch that broke with the results that exist, and replace the loop for the next batch."""
-        missing = delivery.close(lambda check: not_run(check, Reason.RUNNER, LOOP_BROKE))
+        missing = sink.close(lambda check: not_run(check, Reason.RUNNER, LOOP_BROKE))
         logger.error("the batch broke; %s did not finish", counted(missing, "check"), exc_info=error)
         self._loops.died(call)
         return run.report()
