@@ -27,6 +27,12 @@ _PORT = re.compile(r"[0-9]{0,9}")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
+def no_scheme(text: str, *schemes: str) -> str:
+    """Say which URLs a text without "scheme://" may mean, without the slashes of `//host` and `http:/host`."""
+    rest = re.sub(rf"(?i)^(?://|(?:{'|'.join(schemes)}):/)", "", text)
+    return "has no scheme; write " + " or ".join(f"{scheme}://{rest}" for scheme in schemes)
+
+
 class NotHttpError(ValueError):
     """Raised for a URL whose scheme is neither http nor https."""
 
@@ -38,11 +44,13 @@ def parse_http_url(text: str) -> httpx.URL:
         ValueError: When it is not an http or https URL with a host; the message completes a sentence about the text.
     """
     refuse_control_characters(text)
+    if text != text.strip():
+        raise ValueError("begins or ends with a space; remove it")
     if any(character.isspace() for character in text):
         raise ValueError("contains a space; in a URL it is written %20")
     scheme, separator, _ = text.partition("://")
     if not separator:
-        raise ValueError(f"has no scheme; write https://{text} or http://{text}")
+        raise ValueError(no_scheme(text, "https", "http"))
     if scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
     if _USER_INFO.match(text):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from exporter.dialogue.steps import DialogueSettings
 from exporter.http.message import USER_AGENT
 from exporter.http.settings import BearerToken, HostInAscii, check_request_head, host_header_of
-from exporter.http.url import effective_port, parse_http_url
+from exporter.http.url import effective_port, no_scheme, parse_http_url
 from exporter.net.proxy.settings import ProxySettings, header_name
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.settings import (
@@ -129,7 +129,7 @@ def parse_target(text: str) -> WebSocketTarget:
     scheme, separator, rest = text.partition("://")
     spoken = _SCHEMES.get(scheme.lower())
     if not separator:
-        raise ValueError(f"has no scheme; write wss://{text} or ws://{text}")
+        raise ValueError(no_scheme(text, "wss", "ws"))
     if spoken is None:
         raise ValueError(f"has the scheme {scheme!r}; only ws and wss can be checked")
     url = parse_http_url(f"{spoken}://{rest}")

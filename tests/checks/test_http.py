@@ -632,6 +632,9 @@ ENDS_IN_A_NUMBER = "is not a host name: its last label is a number, and it is no
     ("target", "problem"),
     [
         ("shop.example", "has no scheme; write https://shop.example or http://shop.example"),
+        ("//shop.example/", "has no scheme; write https://shop.example/ or http://shop.example/"),
+        ("http:/shop.example/", "has no scheme; write https://shop.example/ or http://shop.example/"),
+        (" https://shop.example/", "begins or ends with a space; remove it"),
         ("ftp://shop.example/", "has the scheme 'ftp'; only http and https can be checked"),
         ("https://", "has no host"),
         ("https:///path", "has no host"),

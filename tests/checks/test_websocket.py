@@ -352,6 +352,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("target: 'https://a.test'", "has the scheme 'https'; only ws and wss can be checked"),
         ("target: a.test", "has no scheme; write wss://a.test or ws://a.test"),
+        ("target: //a.test", "has no scheme; write wss://a.test or ws://a.test"),
+        ("target: ws:/a.test", "has no scheme; write wss://a.test or ws://a.test"),
         ("target: 'ws://u:p@a.test'", "has a user name or password in it; write them as basic_auth"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Key: x}", "is a header of the handshake itself; leave it out"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Protocol: x}", "follows from subprotocols; write them there"),
