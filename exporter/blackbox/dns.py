@@ -57,10 +57,7 @@ def read_dns(block: Block, module_files: ModuleFiles) -> Recipe | None:
         "recursion_desired": block.flag("recursion_desired", default=True),
         "transport": _transport(block),
     }
-    name = block.text("query_name")
-    if not name:
-        where = block.node._replace(path=f"{block.node.path}.query_name")
-        block.problems.add(where, 'is required; blackbox_exporter asks for the root without it, which is written "."')
+    name = block.text("query_name") or _unnamed(block)
     keys = {"record_type": "query_type", "record_class": "query_class"}
     settings = settings_of(DnsSettings, values, block, keys)
     expectations = tuple(_expectations(block))
@@ -74,6 +71,16 @@ def read_dns(block: Block, module_files: ModuleFiles) -> Recipe | None:
     if len(block.problems) > before:
         return None
     return Recipe(check_type=DNS, settings=settings, expectations=expectations, aim=partial(_aim, asked))
+
+
+def _unnamed(block: Block) -> str:
+    """Return the name that a module without `query_name` asks for; empty when it must have one."""
+    where = block.node._replace(path=f"{block.node.path}.query_name")
+    if block.entries:
+        block.problems.add(where, 'is required; write "." to ask for the root')
+        return ""
+    block.problems.warn(where, 'is missing, so the module asks for the root; write "." to say so')
+    return _ROOT
 
 
 def _transport(block: Block) -> str:

@@ -180,13 +180,6 @@ DIFFERENCES = (
         "RFC 7766 section 5",
     ),
     Difference(
-        "dns-without-name",
-        "A module `dns` without `query_name`",
-        "Accepted without a block `dns`, and asks for the root",
-        "Refused",
-        "It is never what was meant",
-    ),
-    Difference(
         "late-refusals",
         "Regular expressions, response codes, addresses, TLS versions and files with faults",
         "Some are noticed only by a probe, which fails",

@@ -105,6 +105,18 @@ def test_what_has_no_effect_is_said(tmp_path: Path, prober: str) -> None:
     assert load_modules(file).warnings == ()
 
 
+def test_a_dns_module_without_a_block_asks_for_the_root_with_a_warning(tmp_path: Path) -> None:
+    """As blackbox_exporter does, which accepts no other module without a name to ask for."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {d: {prober: dns}}\n", encoding="utf-8")
+    modules = load_modules(file)
+    check = modules.by_name["d"].check("192.0.2.1", None)
+    assert (check.target, getattr(check.settings, "record_type", None)) == (".", "ANY")
+    assert [f"{warning.path}: {warning.message}" for warning in modules.warnings] == [
+        'modules.d.dns.query_name: is missing, so the module asks for the root; write "." to say so'
+    ]
+
+
 UNEXPANDED = {
     "user": "http: {basic_auth: {username: '${USER}', password: x}}",
     "default": "http: {bearer_token: '${TOKEN:-none}'}",
