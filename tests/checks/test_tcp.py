@@ -147,14 +147,14 @@ def test_distinguishes_silence_closing_and_a_reset(run: Callable[..., Result]) -
     """Waiting for a banner ends as a timeout, a missing banner or connection_reset."""
     expect = "expect: [{banner: {matches: .}}]"
     with serve(keep_silent) as server:
-        result = run(server.target, expect, "400ms")
+        result = run(server.target, expect, "2s")
         assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.TIMEOUT)
-        assert 0.395 < result.duration_seconds < 10
+        assert 1.99 < result.duration_seconds < 10
     with serve(drip(b"x" * 1000, 0.02)) as server:
-        result = run(server.target, "expect: [{banner: {matches: y}}]", "800ms")
+        result = run(server.target, "expect: [{banner: {matches: y}}]", "3s")
         assert result.reason is Reason.EXPECTATION
         assert result.expectations[0].observed.startswith("xx")
-        assert run(server.target, expect, "800ms").status is ResultStatus.OK
+        assert run(server.target, expect, "3s").status is ResultStatus.OK
     with serve(close) as server:
         result = run(server.target, expect)
         assert (result.reason, result.expectations[0].observed) == (Reason.EXPECTATION, "")

@@ -19,6 +19,7 @@ from tests.servers.nginx import run_nginx
 from tests.servers.process import free_port
 from tests.servers.prometheus import run_prometheus
 from tests.servers.tcp import keep_silent, serve
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +195,7 @@ def test_the_log_has_both_addresses(tmp_path: Path) -> None:
     """The one on this machine has the path of the routes."""
     flags = ("--web.external-url=https://m.example/out", "--web.route-prefix=/in")
     with run_exporter(tmp_path, CONFIG, *flags, route_prefix="/in") as exporter:
+        wait_until(lambda: " serves " in exporter.process.log())
         log = exporter.process.log()
     assert f"at http://{exporter.address}/in/, externally https://m.example/out/" in log
 
