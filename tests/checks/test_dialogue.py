@@ -401,8 +401,8 @@ def test_a_hundred_silent_servers_are_all_answered_by_the_deadline(runner: Async
         config = parse_config(f"checks: [{', '.join(entries)}]", "checks.yml", {"tcp": TCP})
         results: list[Result] = []
         started = time.monotonic()
-        runner.run_all(config.checks, results.append, budget_seconds=3.0)
-    assert time.monotonic() - started < 8
+        runner.run_all(config.checks, results.append, budget_seconds=6.0)
+    assert time.monotonic() - started < 20  # the checks' own limit is 30 s
     phases = {(result.reason, result.detail.partition("in the phase ")[2].partition(":")[0]) for result in results}
     assert (len(results), phases) == (100, {(Reason.DEADLINE, "starttls"), (Reason.DEADLINE, "step_1")})
 
