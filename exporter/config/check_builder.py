@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from exporter.config.alerts import read_alert
 from exporter.config.check_expectations import CheckExpectations, keep, raised
 from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
+from exporter.config.foreign_keys import is_misspelled
 from exporter.config.maintenance import maintenance_windows
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, quoted
@@ -136,7 +137,8 @@ class CheckBuilder:
 
     def _common(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CommonKeys | None:
         values = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
-        common, faults = validate(CommonKeys, values)
+        common, found = validate(CommonKeys, values)
+        faults = [fault for fault in found if not self._is_reported_otherwise(fault, entries)]
         for key in _SHOWN:
             value = data.get(key)
             for step, text in value.items() if isinstance(value, dict) else (("", value),):
@@ -145,6 +147,11 @@ class CheckBuilder:
                     faults.append(Fault(location, "is shown in metrics, so it cannot have references"))
         self._reader.report(entries, whole, (), faults)
         return common
+
+    def _is_reported_otherwise(self, fault: Fault, entries: dict[str, Node]) -> bool:
+        """Return whether a fault is that a key is missing, and the message about a misspelled one names it."""
+        is_missing = len(fault.location) == 1 and fault.location[0] not in entries
+        return is_missing and is_misspelled(str(fault.location[0]), entries, self.known_keys)
 
     def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
         values = self._settings_values(entries, data)

@@ -21,6 +21,9 @@ MAX_DOCUMENTS = 1000
 ANCHORS_PREFIX = "x-"
 """Prefix of top-level keys that are ignored: a place for anchors and values of merge keys."""
 
+_LISTS = {"checks": '; begin each check with "- name: "', "include": ", such as [checks.d/*.yml]"}
+"""How to write lists that are often written as something else."""
+
 DOCUMENT_KEYS = {
     "include": "Further files, as globs relative to this file, with their own checks and defaults",
     "defaults": "Keys that every check of the file has unless it sets them itself; under the name of a check type,"
@@ -125,7 +128,7 @@ class DocumentReader:
         if node.value is None:
             return []
         if not isinstance(node.value, list):
-            self._problems.add(node, "must be a list")
+            self._problems.add(node, f"must be a list{_LISTS.get(node.path, '')}")
             return []
         return node.value
 

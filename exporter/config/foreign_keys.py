@@ -23,6 +23,12 @@ def is_understood(key: str, known: Collection[str]) -> bool:
     return bool(_hint(_KEYS, key, known)) or suggest(key, known, kind="valid keys").endswith("?")
 
 
+def is_misspelled(missing: str, present: Iterable[str], known: Collection[str]) -> bool:
+    """Return whether one of the keys present is probably the missing one, so that saying this is enough."""
+    hints = f"write {missing}", f'did you mean "{missing}"?'
+    return any(key not in known and meant_key(key, known).endswith(hints) for key in present)
+
+
 def meant_document_key(key: str, known: Collection[str]) -> str:
     """Return which top-level key was probably meant, or which ones exist."""
     return _DOCUMENT_KEYS.get(key.lower()) or suggest(key, known, kind="valid keys")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from exporter.config.foreign_keys import is_understood, meant_key
+from exporter.config.foreign_keys import is_misspelled, is_understood, meant_key
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, kind_of, quoted
 from exporter.config.secrets import shown_key
@@ -119,6 +119,9 @@ def _faults(
         location, value = _reach(data, error["loc"])
         on_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
         if error["type"] == "missing":
+            known = _known(fields, (*location, ""), known_keys)
+            if isinstance(value, dict) and is_misspelled(str(error["loc"][-1]), value, known):
+                continue  # the message about that key is enough
             location, message = (*location, error["loc"][-1]), "is required"
         elif error["type"] == "extra_forbidden":
             message = f"is not a valid key; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"

@@ -7,6 +7,7 @@ are parsed by `parse_host` alone, so that httpx sees only ASCII, ports are digit
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from urllib.parse import unquote
 
 import httpx
@@ -30,6 +31,8 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 def no_scheme(text: str, *schemes: str) -> str:
     """Say which URLs a text without "scheme://" may mean, without the slashes of `//host` and `http:/host`."""
     rest = re.sub(rf"(?i)^(?://|(?:{'|'.join(schemes)}):/)", "", text)
+    if rest.startswith("/"):
+        return f"has no scheme and no host; write {schemes[0]}://HOST{rest}"
     return "has no scheme; write " + " or ".join(f"{scheme}://{rest}" for scheme in schemes)
 
 
@@ -131,6 +134,8 @@ def _ascii_authority(authority: str) -> str:
     if host.startswith("[") and not host.endswith("]"):
         raise ValueError("has an address whose bracket is not closed")
     if port is not None and not _PORT.fullmatch(port):
+        if _is_ipv6(f"{host}:{port}"):
+            raise ValueError(f"has an IPv6 address without brackets; write [{host}:{port}]")
         raise ValueError(f"has port {port[:20]!r}; a port is a number from 1 to 65535")
     if not host.isascii() or ("%" in host and not host.startswith("[")):
         try:
@@ -142,3 +147,11 @@ def _ascii_authority(authority: str) -> str:
 
 def _percent_encoded(octets: bytes) -> str:
     return _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], octets).decode("ascii")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True

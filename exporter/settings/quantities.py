@@ -13,6 +13,19 @@ _UNITS_IN_ORDER = f"{', '.join(list(_DURATION_UNITS)[:-1])} and ms, in this orde
 
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
 
+_COMMON_DURATION = re.compile(r"(?=.)(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?")
+"""Durations in the units that every format has."""
+
+_WORD = re.compile("[a-z]+")
+_UNIT_WORDS = {
+    word: unit
+    for unit, words in {
+        "h": "hour hours hr hrs", "m": "min mins minute minutes", "s": "sec secs second seconds",
+        "ms": "msec msecs millisecond milliseconds",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+
 _MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
 
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
@@ -41,12 +54,17 @@ def parse_duration(value: object) -> float:
 
 
 def not_a_duration(text: str, units: str) -> str:
-    """Return what to write instead of text that is not a duration: a unit, or one of those that exist.
+    """Return what to write instead of text that is not a duration: what was meant, a unit, or one of those that exist.
 
     Args:
         text: The text.
         units: The units that durations may have here, as a list for people.
     """
+    likely = _WORD.sub(lambda word: _UNIT_WORDS.get(word[0], word[0]), "".join(text.lower().split()))
+    if _COMMON_DURATION.fullmatch(likely):
+        return f"is not a duration; write {likely}"
+    if _COMMON_DURATION.fullmatch(likely.removeprefix("-")):
+        return "is negative; a duration cannot be"
     if text[-1:].isalpha():
         return f"is not a duration; the units are {units}, as in 1m30s"
     return "is not a duration; write it with a unit, such as 500ms, 5s, 1m30s"
