@@ -7,7 +7,6 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import anyio
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -35,7 +34,6 @@ from exporter.model import (
 )
 from exporter.runner.registry import ExecutorRegistry
 from exporter.scrape.service import ScrapeRequest
-from exporter.web.scrapes import Scrapes
 from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
@@ -193,21 +191,25 @@ def outcome_of_batch(
 
 
 def metrics_page(service: ScrapeService, scrape: ScrapeRequest | None = None) -> Page:
-    """The page of a scrape of `/metrics`, from a server of its own; blocks until it is written."""
+    """The page of a scrape of `/metrics`, on the calling thread; blocks until it is written."""
     scrape = scrape or ScrapeRequest()
     return _page(service, partial(service.choose, scrape.selection), scrape, whole=True)
 
 
 def probe_page(service: ScrapeService, check_name: str) -> Page:
-    """The page of a scrape of `/probe`, from a server of its own; blocks until it is written."""
+    """The page of a scrape of `/probe`, on the calling thread; blocks until it is written."""
     return _page(service, partial(service.choose_one, check_name), ScrapeRequest(), whole=False)
 
 
 def _page(service: ScrapeService, choose: Callable[[], PreparedScrape], scrape: ScrapeRequest, *, whole: bool) -> Page:
-    async def page() -> Page:
-        return await Scrapes(service).page(choose, scrape, whole=whole)
-
-    return anyio.run(page)
+    prepared_scrape = choose()
+    ticket = service.join(prepared_scrape, scrape.budget_seconds)
+    try:
+        if ticket.is_first:
+            service.run_batch(prepared_scrape, ticket.in_flight)
+        return service.write(prepared_scrape, ticket.in_flight.outcome.result(), scrape, whole=whole)
+    finally:
+        prepared_scrape.in_flight.leave(ticket)
 
 
 def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_format: Format = Format.TEXT) -> str:

@@ -61,7 +61,8 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
 @pytest.mark.parametrize(
     ("parse", "values", "fault"),
     [
-        (parse_duration, ["5", 5, 1.5, "", "s", "30s1m", "1s1s", "-1s", "1S", "\u0661s", True], "is not a duration"),
+        (parse_duration, ["5", 5, 1.5, "", "s", "30s1m", "1s1s", "1S", "\u0661s", True], "is not a duration"),
+        (parse_duration, ["-1s", "-5 min"], "is negative"),
         (parse_duration, ["101y", "9" * 400 + "s"], "is longer than a hundred years"),
         (parse_size, ["", "1XB", "-1", "1.5MiB", "1KK", True, None, "\u0661"], "is not a size"),
         (parse_host, ["", ".", "a..b", "1.2.3", "300.1.1.1", "a b", "[192.0.2.1]", "x" * 64, 5, None],
