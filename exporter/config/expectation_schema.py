@@ -42,7 +42,7 @@ _BESIDE: Schema = {
     "name": {"type": "string", "description": "Value of the label expectation", "minLength": 1, "maxLength": 100},
     "severity": {"enum": [str(severity) for severity in Severity], "default": str(Severity.ERROR)},
 }
-_MISSING_OK: Schema = {"type": "boolean", "default": False, "description": "Accept that there is no value"}
+_MISSING_OK: Schema = {"type": "boolean", "default": False, "description": "Accept a missing value"}
 _AS: Schema = {"enum": ["number"], "description": "Compare a text that is a number by its value"}
 _GROUP_MEANINGS = {"any": "One of these must hold", "all": "All of these must hold"}
 _MEANINGS: Mapping[Operator, str] = {

@@ -28,7 +28,7 @@ class TokenCache:
         self._kept: dict[Hashable, tuple[str, float]] = {}
 
     def token(self, grant: Hashable) -> str | None:
-        """Return the token cached for a grant; None when there is no unexpired one."""
+        """Return the token cached for a grant; None when it is missing or has expired."""
         text, good_until = self._kept.get(grant, ("", 0.0))
         return text if monotonic() < good_until else None
 
