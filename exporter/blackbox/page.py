@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from exporter.blackbox.expectations import is_about_cel, is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
 from exporter.exposition.few_series import Beginnings, FewSeries
-from exporter.exposition.labels import OwnLabels, clean_value
+from exporter.exposition.labels import OwnLabels
 from exporter.model import Reason, ResultStatus
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class ProbePages:
             series.add(FAILURE_INFO, _REASONS[result.reason or Reason.INTERNAL], 1.0)
         for name, values in self._measured(result).items():
             family, spec = self._families[name], self._specs[name]
-            for labels in values if len(values) == 1 else sorted(values):
+            for labels in sorted(values):
                 series.add(family, self._labels(spec, labels), values[labels])
         return series
 
@@ -150,7 +150,7 @@ class ProbePages:
         """Return a label set with secrets masked; most are those of an earlier page."""
         if not values:
             return _PLAIN
-        return OwnLabels(spec.pairs(tuple(clean_value(self._mask(value)) for value in values)), of_check=False)
+        return OwnLabels(spec.pairs(tuple(map(self._mask, values))), of_check=False)
 
 
 def _adapt_http(measured: Measured, result: Result, module: Module) -> None:

@@ -38,6 +38,11 @@ class Values(NamedTuple):
     origin: Node | None = None
 
 
+def doubled_braces(text: str) -> str:
+    """Return a text that stands for this one where placeholders are replaced."""
+    return _PLACEHOLDER.sub(lambda match: f"{{{match[0]}}}", text)
+
+
 def has_placeholder(node: Node, key: str) -> bool:
     """Return whether a node is a text with a placeholder for a key."""
     return isinstance(node.value, str) and any(match[2] == key for match in _PLACEHOLDER.finditer(node.value))

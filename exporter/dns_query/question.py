@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 
 import dns.exception
 import dns.name
@@ -12,6 +11,7 @@ import dns.rdatatype
 import dns.reversename
 
 from exporter.host_names import ascii_name
+from exporter.net.addresses import parse_address
 from exporter.settings import parse_host_port
 
 _END_OF_AUTHORITY = re.compile(r"[/?#]")
@@ -90,17 +90,9 @@ def parse_path(text: str) -> str:
 
 def name_of(target: str, record_type: str) -> dns.name.Name:
     """Return the name that a question asks for; for PTR records the target may be an address."""
-    if record_type == "PTR" and _is_address(target):
+    if record_type == "PTR" and parse_address(target) is not None:
         return dns.reversename.from_address(target)
     return dns.name.from_text(target if target.isascii() else ascii_name(target))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def parse_name(target: str, record_type: str) -> str:
@@ -110,7 +102,7 @@ def parse_name(target: str, record_type: str) -> str:
         ValueError: When it is not a name; the message says what to write.
     """
     address = target.removeprefix("[").removesuffix("]")
-    if _is_address(address):
+    if parse_address(address) is not None:
         if "%" in address:
             raise ValueError("has a zone, which DNS does not know")
         if record_type == "PTR":
@@ -135,7 +127,7 @@ def _refuse_what_is_more_than_a_name(target: str) -> None:
     if is_url:
         authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
         name = authority.rpartition("@")[2].partition(":")[0]
-        if scheme.lower() in ("http", "https") and name and name[0] != "[" and not _is_address(name):
+        if scheme.lower() in ("http", "https") and name and name[0] != "[" and parse_address(name) is None:
             raise ValueError(f"is a URL; write {name}")
         raise ValueError("is a URL; the target is the name asked for, and the server belongs in `server`")
     if any(character.isspace() for character in target):
@@ -143,7 +135,7 @@ def _refuse_what_is_more_than_a_name(target: str) -> None:
         wanted = "" if not trimmed or any(map(str.isspace, trimmed)) else f"; write {trimmed}"
         raise ValueError(f"contains whitespace{wanted}")
     if place := _WITH_PORT.fullmatch(target):
-        if _is_address(place["host"].strip("[]")):
+        if parse_address(place["host"].strip("[]")) is not None:
             raise ValueError("is the address of a server, which belongs in `server`; the target is the name asked for")
         raise ValueError(f"has a port; write {place['host']}, and the port belongs in `server`")
     if "/" in target and not target.lower().removesuffix(".").endswith(".arpa"):  # RFC 2317 names networks with slashes

@@ -7,11 +7,11 @@ are parsed by `parse_host` alone, so that httpx sees only ASCII, ports are digit
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
 from urllib.parse import unquote
 
 import httpx
 
+from exporter.net.addresses import parse_address
 from exporter.settings import parse_host, refuse_control_characters
 
 _USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*@)")
@@ -134,7 +134,7 @@ def _ascii_authority(authority: str) -> str:
     if host.startswith("[") and not host.endswith("]"):
         raise ValueError("has an address whose bracket is not closed")
     if port is not None and not _PORT.fullmatch(port):
-        if _is_ipv6(f"{host}:{port}"):
+        if parse_address(f"{host}:{port}") is not None:
             raise ValueError(f"has an IPv6 address without brackets; write [{host}:{port}]")
         raise ValueError(f"has port {port[:20]!r}; a port is a number from 1 to 65535")
     if not host.isascii() or ("%" in host and not host.startswith("[")):
@@ -147,11 +147,3 @@ def _ascii_authority(authority: str) -> str:
 
 def _percent_encoded(octets: bytes) -> str:
     return _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], octets).decode("ascii")
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except ValueError:
-        return False
-    return True

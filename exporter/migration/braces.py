@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
+from exporter.config.placeholders import doubled_braces
 from exporter.config.yaml_dump import Quoted
-
-_PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def doubled(text: str) -> str:
-    """Return a text with the braces of `{word}` doubled."""
-    written = _PLACEHOLDER.sub(r"{{\1}}", text)
+    """Return a text with the braces of `{word}` doubled, quoted if it was."""
+    written = doubled_braces(text)
     return Quoted(written) if isinstance(text, Quoted) else written
 
 
