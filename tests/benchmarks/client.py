@@ -29,9 +29,14 @@ class Answered(NamedTuple):
 
 
 class _Connection(asyncio.Protocol):
-    """One kept connection; one request at a time."""
+    """One kept connection; one request at a time.
+
+    Attributes:
+        is_kept: Whether the server keeps it after the last answer.
+    """
 
     def __init__(self) -> None:
+        self.is_kept = True
         self._answer: asyncio.Future[bytes] | None = None
         self._body = bytearray()
         self._zipped = False
@@ -70,13 +75,14 @@ class _Connection(asyncio.Protocol):
             )
             return
         body = zlib.decompress(self._body, wbits=31) if self._zipped else bytes(self._body)
+        self.is_kept = self._parser.should_keep_alive()
         self._body, self._zipped = bytearray(), False
         self._parser = httptools.HttpResponseParser(self)
         self._answer.set_result(body)
 
 
 async def get_all(port: int, paths: Iterable[str], *, concurrency: int, headers: Mapping[str, str]) -> Answered:
-    """GET every path from 127.0.0.1, so many at a time, each worker on one connection.
+    """GET every path from 127.0.0.1, so many at a time, each worker on one connection after another.
 
     Raises:
         ConnectionError: When an answer is not 200 or a connection ends.
@@ -85,18 +91,24 @@ async def get_all(port: int, paths: Iterable[str], *, concurrency: int, headers:
     requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() for path in paths]
     bodies = [""] * len(requests)
     waiting = iter(enumerate(requests))
-    loop = asyncio.get_running_loop()
     workers = min(concurrency, len(requests))
-    connections = [(await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(workers)]
+    connections = [await _connect(port) for _ in range(workers)]
 
-    async def work(connection: _Connection) -> None:
+    async def work(worker: int) -> None:
         for number, request in waiting:
-            bodies[number] = await connection.get(request)
+            if not connections[worker].is_kept:  # nyxmon-exporter closes a connection that is ten seconds old
+                connections[worker] = await _connect(port)
+            bodies[number] = await connections[worker].get(request)
 
     started = perf_counter()
     try:
-        await asyncio.gather(*map(work, connections))
+        await asyncio.gather(*map(work, range(workers)))
         return Answered(bodies, perf_counter() - started)
     finally:
         for connection in connections:
             connection.close()
+
+
+async def _connect(port: int) -> _Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+    return connection
