@@ -30,6 +30,7 @@ from exporter.icmp.sockets import read_control, read_error_control, socket_addre
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
 from exporter.net.errors import connection_failure
+from exporter.net.readers import FLOOD, pause_reader
 from exporter.quantities import counted
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ _MOST_IN_FLIGHT = _SEQUENCES // 2
 
 _IP_HEADER_OCTETS = 60
 _CONTROL_BYTES = 512
-_BURST, _PAUSE_SECONDS = 64, 0.02
-"""Packets read in one pass of the loop, and how long reading pauses if none of so many was a reply to a request."""
-
 _ERRORS_READ = 64
 _MOST_TRIES = 8
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
@@ -66,7 +64,7 @@ class SharedSocket:
         self._waiting: dict[int, tuple[EchoSeries, Echo]] = {}
         self._read_bytes = _IP_HEADER_OCTETS + HEADER_OCTETS
         self._reserved = 0
-        self._read_on()
+        readers.add_reader(self._socket, self._on_readable)
 
     def reserve(self, requests: int) -> bool:
         """Reserve sequence numbers for requests until they are forgotten; False when too few are left."""
@@ -133,14 +131,10 @@ class SharedSocket:
             if waiting is not None and waiting[1] is echo:
                 del self._waiting[echo.sequence]
 
-    def _read_on(self) -> None:
-        self._pause = None
-        self._readers.add_reader(self._socket, self._on_readable)
-
     def _on_readable(self) -> None:
         """Read what has arrived, up to a limit; pause after a flood of packets that answer nothing."""
         matched = False
-        for number in range(_BURST):
+        for number in range(FLOOD):
             try:
                 packet, messages, _, peer = self._socket.recvmsg(self._read_bytes, _CONTROL_BYTES)
             except BlockingIOError:
@@ -153,8 +147,7 @@ class SharedSocket:
             hop_limit, kernel_time = read_control(self._version, messages)
             matched |= self._on_packet(packet, peer[0], hop_limit, kernel_time)
         if not matched:
-            self._readers.remove_reader(self._socket)
-            self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._read_on)
+            self._pause = pause_reader(self._readers, self._socket, self._on_readable)
 
     def _on_packet(self, packet: bytes, peer: str, hop_limit: int | None, kernel_time: float | None) -> bool:
         """Pass a reply on to its series; False for any other packet."""

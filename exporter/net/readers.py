@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+FLOOD = 64
+"""Datagrams that answer nothing, after which reading pauses; a peer that is merely slow sends a few."""
+
+_PAUSE_SECONDS = 0.02
+
+
 class Readers(Protocol):
     """Calls back when sockets are readable, or have an error to report; event loops do, and `SharedReaders`."""
 
@@ -23,6 +29,15 @@ class Readers(Protocol):
 
     def remove_reader(self, fd: socket.socket, /) -> object:
         """Stop watching a socket; do nothing when it is not watched."""
+
+
+def pause_reader(readers: Readers, watched: socket.socket, callback: Callable[[], object]) -> asyncio.TimerHandle:
+    """Stop watching a socket for a moment after a flood, so that other checks have their turn.
+
+    What the socket cannot buffer meanwhile is lost. Cancel the returned timer before the socket is closed.
+    """
+    readers.remove_reader(watched)
+    return asyncio.get_running_loop().call_later(_PAUSE_SECONDS, readers.add_reader, watched, callback)
 
 
 class SharedReaders:

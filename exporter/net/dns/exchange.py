@@ -26,6 +26,7 @@ from exporter.model import Reason
 from exporter.net.dns.message import HEADER_OCTETS, Question
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.errors import connection_failure
+from exporter.net.readers import FLOOD, pause_reader
 from exporter.quantities import counted
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ _MOST_MALFORMED = 8
 """A malformed datagram with the right id and question may be forged; this many come from the server."""
 
 _MOST_NOTED = 16
-_BURST, _PAUSE_SECONDS = 64, 0.02
-"""Reading pauses after this many datagrams that answer nothing; a resolver that is merely slow sends a few."""
-
 _MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
 """Servers that do not understand or refuse a query may answer with the header alone, as dnspython allows too."""
 
@@ -145,8 +143,7 @@ async def ask_datagram(
 class _Datagrams:
     """Reads datagrams until one is the answer; lives as long as the question.
 
-    One datagram is read per pass of the event loop. A flood is read in bursts with pauses between them, and what the
-    socket cannot buffer in between is lost.
+    One datagram is read per pass of the event loop. A flood is read in bursts with pauses between them.
     """
 
     __slots__ = (
@@ -217,14 +214,10 @@ class _Datagrams:
         why = why_no_answer(wire, self._identifier, self._question)
         if why:
             self._ignore(wire, why)
-            if self._ignored % _BURST == 0:
-                self._readers.remove_reader(self._socket)
-                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
+            if self._ignored % FLOOD == 0:
+                self._pause = pause_reader(self._readers, self._socket, self._on_readable)
         else:
             self._settle((wire, received_at))
-
-    def _go_on(self) -> None:
-        self._readers.add_reader(self._socket, self._on_readable)
 
     def _ignore(self, wire: bytes, why: str) -> None:
         self._ignored += 1
