@@ -9,6 +9,7 @@ from functools import cache
 
 from pydantic import Field, SecretStr
 
+from exporter.addresses import Endpoint
 from exporter.attempt import Attempt, current_attempt
 from exporter.checks.base import BatchContext, BlockingExecutor, CheckExecutor, CheckType
 from exporter.errors import CheckFailed
@@ -28,7 +29,6 @@ from exporter.model import (
     phase_durations,
 )
 from exporter.net import opening
-from exporter.net.addresses import Endpoint
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.connection_report import CONNECTION_METRICS, CONNECTION_SUBJECTS

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
+        "exporter.addresses",
         "exporter.version",
         "exporter.foreign",
         "exporter.gc_tuning",
@@ -67,7 +68,7 @@ INNER_LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.settings": (("addresses", "extras", "quantities"), ("fields",), ("models",), ("",)),
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
-        ("addresses", "errors", "field_lines", "file_access", "readers", "singleflight"),
+        ("errors", "field_lines", "file_access", "readers", "singleflight"),
         ("connection_facts", "lenient_head", "spoken_lines", "udp", "unix"),
         ("admission",),
         ("tls",),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from exporter.allowed_targets.entries import AllowedTargets, is_address, parse_allowed_targets
+from exporter.allowed_targets.entries import AllowedTargets, parse_allowed_targets
 
-__all__ = ["AllowedTargets", "is_address", "parse_allowed_targets"]
+__all__ = ["AllowedTargets", "parse_allowed_targets"]

@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.addresses import parse_address
 from exporter.allowed_targets.guarded import judged_address
 from exporter.host_names import host_name
 
@@ -114,25 +115,16 @@ class AllowedTargets:
 
     def refusal_before_lookup(self, host: str, port: int) -> str:
         """Return why a target is certainly not allowed, without looking up its name; empty when it may be allowed."""
-        if is_address(host):
+        if parse_address(host) is not None:
             return self.refusal(host, port, host)
         why = self.refusal_of_name(host, port)
         return "" if self.networks and _bare(host) not in _METADATA_NAMES else why
 
     def _names_for(self, host: str, port: int) -> Iterable[_Name]:
-        if is_address(host):
+        if parse_address(host) is not None:
             return ()
         bare = _bare(host)
         return (name for name in self.names if _covers(name.ports, port) and name.pattern.fullmatch(bare))
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is an IP address, with or without a zone, and not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def parse_allowed_targets(entries: Iterable[str]) -> AllowedTargets:
@@ -233,4 +225,4 @@ def _shown(host: str, port: int, address: str) -> str:
     """Return host, port and, for a name, its address for a message."""
     place = f"[{host}]" if ":" in host else host
     place = f"{place}:{port}" if port else place
-    return place if host == address or is_address(host) else f"{place} ({address})"
+    return place if host == address or parse_address(host) is not None else f"{place} ({address})"

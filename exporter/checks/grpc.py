@@ -10,6 +10,7 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from exporter.addresses import endpoint
 from exporter.expect import evaluate
 from exporter.grpc.call import UnaryCall
 from exporter.grpc.health import CHECK_PATH, SERVING_STATUSES, decoded_response, encoded_request
@@ -18,7 +19,6 @@ from exporter.grpc.settings import GrpcSettings, canonical_target, parse_target
 from exporter.grpc.status import CODES, NAMES, spelled_status, status_name
 from exporter.http.message import USER_AGENT
 from exporter.model import leaves
-from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,

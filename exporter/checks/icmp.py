@@ -41,8 +41,8 @@ from exporter.plugin import (
 from exporter.quantities import seconds_text
 
 if TYPE_CHECKING:
+    from exporter.addresses import Address
     from exporter.icmp.exchange import SharedSocket
-    from exporter.net.addresses import Address
     from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
 _MARGIN = 0.05

@@ -12,7 +12,7 @@ import time
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from exporter.net.addresses import endpoint
+from exporter.addresses import endpoint
 from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.ntp import (
     COOKIE_OCTETS,

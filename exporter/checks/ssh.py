@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from exporter.net.addresses import endpoint
+from exporter.addresses import endpoint
 from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.plugin import (
     CheckFailed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from pydantic import model_validator
 
+from exporter.addresses import Endpoint
 from exporter.dialogue.connected import CONNECTED_SUBJECTS, about_connecting, connect_in_time, is_expected
 from exporter.dialogue.conversation import converse
 from exporter.dialogue.expectations import fit_to_dialogue
@@ -15,7 +16,6 @@ from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS
 from exporter.dialogue.over_stream import measure_phases
 from exporter.dialogue.peers import DatagramPeer
 from exporter.dialogue.steps import DialogueSettings
-from exporter.net.addresses import Endpoint
 from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.plugin import (
     Check,

@@ -9,19 +9,19 @@ import re
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
+from exporter.addresses import endpoint
 from exporter.errors import CheckFailed
 from exporter.http.message import USER_AGENT, RequestOptions
 from exporter.http.request import new_request
 from exporter.http.wire import wire_request
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
 from exporter.net.dns.exchange import Reply, why_no_answer
 from exporter.net.dns.reader import DnsAnswer
 
 if TYPE_CHECKING:
+    from exporter.addresses import Endpoint
     from exporter.dns_query.settings import DnsSettings
     from exporter.http.message import Exchange, Sender, WireRequest
-    from exporter.net.addresses import Endpoint
     from exporter.net.dns.message import Question
 
 MEDIA_TYPE = "application/dns-message"

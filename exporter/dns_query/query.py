@@ -7,12 +7,12 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.addresses import Endpoint, parse_address
 from exporter.dns_query.https import ask_over_https, https_request
 from exporter.dns_query.settings import ENCRYPTED
 from exporter.errors import CheckFailed
 from exporter.http.message import Exchange
 from exporter.model import Measurement, Reason, phase_durations
-from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
 from exporter.net.dns.exchange import DnsStream, ask_datagram

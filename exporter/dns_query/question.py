@@ -10,8 +10,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.reversename
 
+from exporter.addresses import parse_address
 from exporter.host_names import ascii_name
-from exporter.net.addresses import parse_address
 from exporter.settings import parse_host_port
 
 _END_OF_AUTHORITY = re.compile(r"[/?#]")

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
-from exporter.net.addresses import endpoint
+from exporter.addresses import endpoint
 from exporter.net.proxy.settings import ProxySettings
 from exporter.settings import NetworkSettings, SecretiveLine, SingleLine, TlsSettings, parse_host_port
 

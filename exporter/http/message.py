@@ -22,9 +22,9 @@ from exporter.version import __version__
 if TYPE_CHECKING:
     import httpx
 
+    from exporter.addresses import Endpoint
     from exporter.attempt import Attempt
     from exporter.http.content_coding import Decoder
-    from exporter.net.addresses import Endpoint
     from exporter.net.connect_options import ConnectOptions
     from exporter.net.proxy.route import Proxies
     from exporter.settings import NetworkSettings, TlsConfig

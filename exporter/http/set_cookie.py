@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from exporter.addresses import parse_address
 from exporter.settings import parse_host
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def _scope(host: str, domain: bytes) -> tuple[str, bool]:
     except ValueError:
         raise CookieRefusedError("its Domain is not a host name") from None
     if not wanted or wanted.strip("[]") == host:
-        return host, not wanted or "." not in wanted or _is_address(host)
-    if "." not in wanted or not host.endswith(f".{wanted}") or _is_address(host):
+        return host, not wanted or "." not in wanted or parse_address(host) is not None
+    if "." not in wanted or not host.endswith(f".{wanted}") or parse_address(host) is not None:
         raise CookieRefusedError("its Domain is another host's")
     return wanted, False
 
@@ -191,12 +192,4 @@ def _is_secure(url: httpx.URL) -> bool:
     host = _host(url)
     if url.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
         return True
-    return _is_address(host) and ip_address(host.partition("%")[0]).is_loopback
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
+    return parse_address(host) is not None and ip_address(host).is_loopback

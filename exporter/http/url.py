@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from exporter.net.addresses import parse_address
+from exporter.addresses import parse_address
 from exporter.settings import parse_host, refuse_control_characters
 
 _USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*@)")

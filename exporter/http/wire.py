@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from exporter.addresses import Endpoint
 from exporter.http.message import WireRequest
 from exporter.http.url import effective_port
-from exporter.net.addresses import Endpoint
 from exporter.net.connect_options import connect_options
 from exporter.net.proxy.tunnel import basic_credentials
 

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.addresses import parse_address
 from exporter.errors import CheckFailed
 from exporter.icmp.errors import read_queued_error
 from exporter.icmp.packets import (
@@ -28,7 +29,6 @@ from exporter.icmp.packets import (
 from exporter.icmp.series import Echo
 from exporter.icmp.sockets import read_control, read_error_control, socket_address
 from exporter.model import Reason
-from exporter.net.addresses import parse_address
 from exporter.net.errors import connection_failure
 from exporter.net.readers import FLOOD, pause_reader
 from exporter.quantities import counted

@@ -13,8 +13,8 @@ from exporter.icmp.statistics import RoundTrips, summarize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.addresses import Address
     from exporter.icmp.errors import EchoError
-    from exporter.net.addresses import Address
 
 _MOST_REMARKS = 16
 """Odd packets that are reported to the check; a peer may send any number."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from exporter.addresses import endpoint
 from exporter.mail.addresses import parse_hello_name, parse_mail_address
 from exporter.mail.imap_commands import mailbox
 from exporter.mail.sasl import Credentials
-from exporter.net.addresses import endpoint
 from exporter.net.proxy.settings import ProxySettings, secret_line
 from exporter.settings import Duration, NetworkSettings, PositiveDuration, SettingsModel, SingleLine, TlsSettings
 from exporter.settings import parse_host_port as split_host_port

@@ -8,9 +8,9 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 
 if TYPE_CHECKING:
+    from exporter.addresses import Address
     from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Address
 
 
 def refuse_address(allowed_targets: AllowedTargets, host: str, port: int, address: Address) -> None:

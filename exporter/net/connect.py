@@ -8,9 +8,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.addresses import Address, endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Address, endpoint
 from exporter.net.errors import connection_failure
 from exporter.net.happy_eyeballs import Race
 from exporter.net.tls.transport import TlsTransport

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.net.addresses import Endpoint, parse_address
+from exporter.addresses import Endpoint, parse_address
 from exporter.net.dns.hosts import literal_address, resolvable_name
 from exporter.net.tls.context_recipe import context_recipe
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    from exporter.net.addresses import Address
+    from exporter.addresses import Address
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context_recipe import ContextRecipe
     from exporter.settings import NetworkSettings, TlsConfig

@@ -15,10 +15,10 @@ from exporter.model import Measurement, MetricSpec, Subject, ValueKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.addresses import Address
     from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
     from exporter.model import CertificateFacts, Observation
-    from exporter.net.addresses import Address
 
 LOOKUP_TIME = MetricSpec(
     name="probe_dns_lookup_time_seconds",

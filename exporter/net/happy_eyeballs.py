@@ -11,14 +11,14 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from exporter.addresses import endpoint
 from exporter.errors import CheckFailed
-from exporter.net.addresses import endpoint
 from exporter.net.errors import connection_failure
 from exporter.quantities import counted
 
 if TYPE_CHECKING:
+    from exporter.addresses import Address
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Address
     from exporter.net.dns.address_queue import AddressQueue
 
 _ATTEMPT_DELAY_SECONDS = 0.25

@@ -8,10 +8,10 @@ from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+from exporter.addresses import Endpoint
+from exporter.addresses import endpoint as format_endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint
-from exporter.net.addresses import endpoint as format_endpoint
 from exporter.net.admission import refuse_address
 from exporter.net.connect import connect_plain, connect_tls
 from exporter.net.dns.getaddrinfo import ResolverThreads
@@ -26,8 +26,8 @@ from exporter.net.singleflight import SingleFlight
 from exporter.net.tls.context_cache import TlsContexts, touch
 
 if TYPE_CHECKING:
+    from exporter.addresses import Address
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Address
     from exporter.net.connect_options import ConnectOptions, ProxyOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import AddressQueue

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from exporter.addresses import Endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint
 from exporter.net.admission import refuse_path
 from exporter.net.connect import bounded
 from exporter.net.connect_options import ConnectOptions, connect_options

@@ -16,7 +16,7 @@ from exporter.quantities import counted
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from exporter.net.addresses import Endpoint
+    from exporter.addresses import Endpoint
     from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.network import Network

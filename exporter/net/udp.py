@@ -7,13 +7,13 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from exporter.net.addresses import endpoint
+from exporter.addresses import endpoint
 from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from exporter.net.addresses import Address
+    from exporter.addresses import Address
     from exporter.net.readers import Readers
 
 _MAX_DATAGRAM_BYTES = 65535

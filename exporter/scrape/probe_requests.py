@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from exporter.allowed_targets import is_address
+from exporter.addresses import parse_address
 from exporter.errors import ExporterError
 from exporter.settings import parse_host_port
 
@@ -88,7 +88,8 @@ def refusal_of(check: Check, allowed: AllowedTargets) -> str:
     if check.check_type == "unix":
         return allowed.refusal_of_path(check.target)
     if check.check_type == "icmp":
-        return allowed.refusal(check.target, 0, check.target) if is_address(check.target) else ""
+        is_address = parse_address(check.target) is not None
+        return allowed.refusal(check.target, 0, check.target) if is_address else ""
     target = str(check.settings.server) if check.check_type == "dns" else check.target
     scheme, separator, rest = target.partition("://")
     place = re.split("[/?#]", rest if separator else target)[0]
@@ -96,4 +97,4 @@ def refusal_of(check: Check, allowed: AllowedTargets) -> str:
         host, port = parse_host_port(place, default_port=_URL_PORTS.get(scheme.lower()))
     except ValueError:
         return ""  # what cannot be decided here is decided when connecting
-    return allowed.refusal(host, port, host) if is_address(host) else ""
+    return allowed.refusal(host, port, host) if parse_address(host) is not None else ""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from exporter.addresses import parse_address
 from exporter.icmp.packets import echo_request
 from exporter.icmp.pool import EchoSockets
 from exporter.icmp.series import EchoSeries
-from exporter.net.addresses import parse_address
 from exporter.net.readers import SharedReaders
 from tests.servers.network_namespace import allow_ping_groups, in_own_network
 

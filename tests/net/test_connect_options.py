@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.addresses import parse_address
 from exporter.errors import CheckFailed
 from exporter.net import Endpoint, connect_options
-from exporter.net.addresses import parse_address
 from exporter.net.proxy.route import ProxyRoute
 from exporter.settings import NetworkSettings, TlsConfig
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.addresses import parse_address
 from exporter.attempt import Attempt, begin_attempt, current_attempt
 from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.addresses import parse_address
 from exporter.net.dns.address_queue import AddressQueue
 from exporter.net.dns.stub import LookupAnswer
 from exporter.net.happy_eyeballs import Race

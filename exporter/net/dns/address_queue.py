@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from exporter.net.addresses import Address
+    from exporter.addresses import Address
 
 
 Outcome = LookupAnswer | CheckFailed

@@ -16,14 +16,14 @@ from concurrent.futures import Future
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from exporter.addresses import parse_address
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import parse_address
 from exporter.net.dns.stub import LookupAnswer, address_question
 from exporter.net.errors import reason_of_errno
 
 if TYPE_CHECKING:
-    from exporter.net.addresses import Address
+    from exporter.addresses import Address
     from exporter.net.dns.address_queue import Outcome
 
 MAX_RESOLVER_THREADS = 32

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.addresses import parse_address
 from exporter.errors import CheckFailed
 from exporter.host_names import host_name
 from exporter.model import Reason
-from exporter.net.addresses import parse_address
 
 if TYPE_CHECKING:
-    from exporter.net.addresses import Address
+    from exporter.addresses import Address
     from exporter.settings import NetworkSettings
 
 _VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from exporter.addresses import Address, parse_address
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Address, parse_address
 from exporter.net.dns.address_queue import AddressQueue
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.net.dns.hosts import allowed_versions, families_text, fitting_address, resolvable_name

@@ -16,9 +16,9 @@ import dns.name
 import dns.rdataclass
 import dns.rdatatype
 
+from exporter.addresses import Address, parse_address
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Address, parse_address
 from exporter.net.dns.exchange import DnsStream, ask_datagram
 from exporter.net.dns.message import Question
 from exporter.net.errors import connection_failure

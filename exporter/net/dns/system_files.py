@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.addresses import endpoint, parse_address
 from exporter.host_names import ascii_name
-from exporter.net.addresses import endpoint, parse_address
 from exporter.regular_files import read_regular
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.addresses import Endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint
 from exporter.net.connect import bounded, shake_hands
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.tls.transport import TlsTransport

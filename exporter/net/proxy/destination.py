@@ -6,9 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from exporter.addresses import Endpoint, parse_address
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.admission import refuse_address
 from exporter.net.connection_facts import ConnectionFacts
 

@@ -12,17 +12,17 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from exporter.addresses import endpoint, without_zone
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint, without_zone
 from exporter.net.errors import connection_failure, reason_of_errno
 from exporter.net.lenient_head import LenientHead, begins_like_http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.addresses import Endpoint
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Endpoint
     from exporter.net.proxy.route import ProxyRoute
 
 _HEAD_LIMIT_BYTES = 1 << 16

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
+from exporter.addresses import endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
 from exporter.net.connect import bounded
 from exporter.net.quic.connection import QuicChannel
 from exporter.net.udp import open_datagram_socket
 
 if TYPE_CHECKING:
+    from exporter.addresses import Endpoint
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Endpoint
     from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.network import Network

@@ -19,9 +19,9 @@ from aioquic.quic.events import HandshakeCompleted
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 from aioquic.tls import AlertDescription
 
+from exporter.addresses import endpoint
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
 from exporter.net.quic.errors import failure_at_end, is_stateless_reset, socket_failure
 from exporter.net.quic.handshake import comes_from_peer, handshake_facts, judge_handshake, presented_certificates
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from OpenSSL import SSL
 
-from exporter.net.addresses import parse_address
+from exporter.addresses import parse_address
 from exporter.net.tls.certificate_facts import NOTHING_PRESENTED
 from exporter.net.tls.handshake import (
     completed_facts,

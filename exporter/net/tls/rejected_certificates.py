@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from exporter.net.addresses import parse_address
+from exporter.addresses import parse_address
 from exporter.net.errors import (
     EXPIRED,
     NOT_YET_VALID,

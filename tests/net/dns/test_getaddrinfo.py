@@ -14,13 +14,13 @@ import anyio.to_thread
 import pytest
 from anyio.from_thread import BlockingPortalProvider
 
+from exporter.addresses import parse_address
 from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.addresses import parse_address
 from exporter.net.dns.getaddrinfo import MAX_RESOLVER_THREADS, ResolverThreads, address_of, system_failure
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.system_files import SystemFiles

@@ -16,12 +16,12 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
+from exporter.addresses import parse_address
 from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
 from exporter.model import Reason, ResultStatus
-from exporter.net.addresses import parse_address
 from exporter.net.dns.exchange import ask_datagram, prepare_question
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.udp import open_datagram_socket
