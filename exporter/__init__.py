@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from exporter.version import __version__
 
 if TYPE_CHECKING:
+    from exporter.checks.base import BatchContext, CheckExecutor
     from exporter.errors import CheckFailed, UnknownCheckTypeError
     from exporter.model import Batch, Check, Measurement, MetricSpec, Reason, Result, ResultStatus, Severity
     from exporter.runner.once import checks_from_yaml, run_check
-    from exporter.runner.registry import BatchContext, CheckExecutor, ExecutorRegistry
+    from exporter.runner.registry import ExecutorRegistry
     from exporter.runner.runner import AsyncCheckRunner, CheckRunner
 
 __all__ = [
@@ -41,8 +42,8 @@ __all__ = [
 
 _HOMES = {
     "AsyncCheckRunner": "runner.runner",
-    "BatchContext": "runner.registry",
-    "CheckExecutor": "runner.registry",
+    "BatchContext": "checks.base",
+    "CheckExecutor": "checks.base",
     "CheckFailed": "errors",
     "CheckRunner": "runner.runner",
     "ExecutorRegistry": "runner.registry",

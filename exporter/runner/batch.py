@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
@@ -41,7 +40,6 @@ class SharedByBatches:
         stuck: Checks of earlier batches that are still running.
         workload: Estimates of the loop time that checks take.
         buffer_size: Number of results that may wait in the stream of a batch.
-        cleanup_limit_seconds: Time limit for closing the executors, and again for closing the client.
     """
 
     registry: ExecutorRegistry
@@ -49,15 +47,6 @@ class SharedByBatches:
     stuck: StuckChecks
     workload: Workload
     buffer_size: int
-    cleanup_limit_seconds: float
-
-
-_type_of = attrgetter("check_type")
-_duration_of, _resource_of, _has_failed = (
-    attrgetter("resource", "seconds"),
-    attrgetter("resource"),
-    attrgetter("failed"),
-)
 
 
 class BatchRun:
@@ -85,8 +74,8 @@ class BatchRun:
         self._given_up = given_up
         self._began = perf_counter()
         self._pacer = Pacer(shared.workload, len(checks))
-        self._closings = Closings(shared.cleanup_limit_seconds, self.leftovers.add)
-        needs_client = shared.registry.needs_http_client(set(map(_type_of, checks)))
+        self._closings = Closings(self.leftovers.add)
+        needs_client = shared.registry.needs_http_client({check.check_type for check in checks})
         self._opened = OpenedForBatch(shared.registry, shared.http, self._pacer, needs_http_client=needs_client)
         self._fan_out: FanOut | None = None
 
@@ -138,8 +127,8 @@ class BatchRun:
             http_connections_opened=opened.http.counts.opened,
             http_connections_reused=opened.http.counts.reused,
             executors_instantiated=dict(opened.executors.instantiated),
-            cleanup_seconds=dict(map(_duration_of, closings)),
-            cleanup_errors=Counter(map(_resource_of, filter(_has_failed, closings))),
+            cleanup_seconds={closing.resource: closing.seconds for closing in closings},
+            cleanup_errors=Counter(closing.resource for closing in closings if closing.failed),
             stream_buffer_size=self._shared.buffer_size,
             stream_high_water=fan_out.stream_high_water if fan_out else 0,
             start_wait_seconds=tuple(self._pacer.start_wait_seconds),

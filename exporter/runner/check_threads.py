@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 MAX_CHECK_THREADS = 32
+"""Further checks wait for a thread."""
 
 
 class _Job:
@@ -50,13 +51,8 @@ class CheckThreads:
         stuck_names: The checks whose time was up although their thread has not returned yet.
     """
 
-    def __init__(self, limit: int = MAX_CHECK_THREADS) -> None:
-        """Create the pool; no thread is started yet.
-
-        Args:
-            limit: Maximum number of threads; further checks wait.
-        """
-        self._limit = limit
+    def __init__(self) -> None:
+        """Create the pool; no thread is started yet."""
         self._lock = threading.Lock()
         self._queue: deque[_Job] = deque()
         self._running: set[_Job] = set()
@@ -88,7 +84,7 @@ class CheckThreads:
         except asyncio.CancelledError:
             if not self._leave(job):
                 attempt.timeout_reason = Reason.LOCAL
-                attempt.timeout_detail = f"all {self._limit} threads for blocking check types are busy"
+                attempt.timeout_detail = f"all {MAX_CHECK_THREADS} threads for blocking check types are busy"
             raise
         finally:
             if type(attempt.held_seconds) is float:  # the check type may have put anything there
@@ -100,7 +96,7 @@ class CheckThreads:
     def _add(self, job: _Job) -> None:
         with self._lock:
             self._queue.append(job)
-            if self._threads == self._limit:
+            if self._threads == MAX_CHECK_THREADS:
                 return
             self._threads += 1
         try:

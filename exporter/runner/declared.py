@@ -94,7 +94,7 @@ class DeclaredSeries:
         """Return what is wrong with the first invalid measurement; empty when all are valid."""
         try:
             each = list(measurements)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - a plugin's object may raise anything
             return f"it left {repr_of(measurements)} where a list of measurements belongs"
         if len(each) > MAX_MEASUREMENTS:
             return f"it measured {len(each)} values; at most {MAX_MEASUREMENTS} are taken"
@@ -104,14 +104,14 @@ class DeclaredSeries:
         """Return the valid measurements; none when there are too many."""
         try:
             each = list(measurements)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - a plugin's object may raise anything
             return []
         return [] if len(each) > MAX_MEASUREMENTS else [one for one in each if not self._fault_of_one(one)]
 
     def undeclared_phase(self, attempt: Attempt) -> str:
         """Return a phase of the attempt that the type does not declare; empty when there is none.
 
-        Every connection measures CONNECTION_PHASES, which a type need not declare.
+        Every connection measures `resolve`, `connect` and `tls`, which a type need not declare.
         """
         if self.phases is None:
             return ""
@@ -143,7 +143,7 @@ class DeclaredSeries:
     def _fault_of_one(self, measurement: object) -> str:
         try:
             return self._judged(measurement)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - a plugin's object may raise anything
             return f"it measured {repr_of(measurement)}, which is not a Measurement"
 
     def _judged(self, measurement: Any) -> str:

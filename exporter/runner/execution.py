@@ -122,7 +122,7 @@ class Execution:
                 return verdict
             if self.abandoned or not wants_retry(self.check, verdict):
                 return verdict
-            if not self._time_left_after(self.check.retry_delay_seconds):
+            if not self._has_time_after(self.check.retry_delay_seconds):
                 return verdict
             await asyncio.sleep(self.check.retry_delay_seconds)
 
@@ -253,7 +253,7 @@ class Execution:
         self._log_attempt(verdict)
         self._on_abandoned(self, self._finished(verdict))
 
-    def _time_left_after(self, delay_seconds: float) -> bool:
+    def _has_time_after(self, delay_seconds: float) -> bool:
         return self._deadline is None or perf_counter() + delay_seconds < self._deadline
 
     def _duration_seconds(self) -> float:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CLOSING_LIMIT_SECONDS = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -63,13 +65,16 @@ class Closings:
     """Closes the resources of one batch and records the outcomes; used on its loop, read from any thread."""
 
     def __init__(
-        self, limit_seconds: float, on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None
+        self,
+        on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None,
+        *,
+        limit_seconds: float = _CLOSING_LIMIT_SECONDS,
     ) -> None:
         """Prepare to close resources.
 
         Args:
+            on_left_behind: Called with the task of a closing that does not end in time.
             limit_seconds: Time after which a closing is cancelled and no longer awaited.
-            on_left_behind: Called with the task of such a closing.
         """
         self._limit_seconds = limit_seconds
         self._on_left_behind = on_left_behind
@@ -203,16 +208,14 @@ class BatchExecutors:
             logger.warning("the executor of type %s cannot be made", check_type, exc_info=error)
         raise CheckFailed(Reason.INTERNAL, fault)
 
-    async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
+    async def aclose_all(self, closings: Closings) -> tuple[Closing, ...]:
         """Close the executors that the batch created, concurrently and each once, so that none delays another.
 
         Instances registered by the caller stay open; the caller closes them.
 
         Args:
-            limit_seconds: Time limit when `closings` is None.
-            closings: Closes the executors and records the outcomes; created here when None.
+            closings: Closes the executors and records the outcomes.
         """
-        closings = closings or Closings(limit_seconds)
         owned, self._owned = self._owned, []
         self._by_type.clear()
         self._by_factory.clear()

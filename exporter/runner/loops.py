@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.runner.watch import find_blocker
+from exporter.runner.watch import culprit_text, find_blocker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,8 +143,7 @@ class Loops:
         self._replace_blocked()
         if self._loop is not loop:
             return ""
-        blocker = find_blocker(self._thread_id)
-        culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
+        culprit = culprit_text(find_blocker(self._thread_id))
         silent_seconds = perf_counter() - self._silent_since
         return f"the event loop that runs the checks has not answered for {silent_seconds:.0f} s{culprit}"
 
@@ -172,12 +171,12 @@ class Loops:
 
     def _run(self, call: LoopCall) -> None:
         """Run the work, holding a lease of the loop until the work and the tasks it left behind have ended."""
-        began = call.work.pulse
+        pulse = call.work.pulse
         try:
             try:
                 self._run_on(self._provider, call)
             except (RuntimeError, CancelledError):
-                if began.loop is not None or call.provider is None:
+                if pulse.loop is not None or call.provider is None:
                     raise
                 # The portal had ended before the work could begin: run it on a new one.
                 self._run_on(self._replace(call.provider), call)

@@ -43,7 +43,7 @@ class OpenedForBatch:
 
     async def aclose(self, closings: Closings) -> None:
         """Close everything, even after failures to close; `closings` records the outcomes."""
-        await self.executors.aclose_all(closings=closings)
+        await self.executors.aclose_all(closings)
         if self.client is not None:
             await closings.close("http_client", self.client)
         self.network.close()

@@ -10,7 +10,6 @@ import logging
 from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
-from exporter.checks.base import BatchContext, CheckExecutor, CheckType
 from exporter.checks.builtin import BUILTIN
 from exporter.config.plugins import contract_faults
 from exporter.errors import UnknownCheckTypeError
@@ -22,9 +21,8 @@ from exporter.runner.executors import BatchExecutors, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.runner.executors import Closing, ExecutorFactory
-
-__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
+    from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+    from exporter.runner.executors import ExecutorFactory
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,6 @@ class ExecutorRegistry:
         self.check_threads = CheckThreads()
         self._own_types: dict[str, CheckType] = {}
         self._trusted_types: tuple[CheckType, ...] = ()
-        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared, self.check_threads)
 
     @classmethod
     def with_builtins(cls) -> Self:
@@ -113,23 +110,19 @@ class ExecutorRegistry:
 
     def _register(self, check_type: CheckType) -> None:
         name = check_type.name
-        self._check_types[name] = check_type
-        self._replace(
-            name,
-            Recipe(
-                factory=check_type.executor,
-                needs_http_client=check_type.needs_http_client,
-                blocking=check_type.blocking,
-            ),
+        self._check_types[name] = self._self_run[name] = check_type
+        self._recipes[name] = Recipe(
+            factory=check_type.executor,
+            needs_http_client=check_type.needs_http_client,
+            blocking=check_type.blocking,
         )
-        self._self_run[name] = check_type
         self._declared[name] = _declared_by(check_type, is_trusted=self._is_trusted(check_type))
 
     def _is_trusted(self, check_type: CheckType) -> bool:
         return any(check_type is one for one in self._trusted_types)
 
     def _replace(self, check_type: str, recipe: Recipe) -> None:
-        """Replace the recipe of a type, and forget what was known about its earlier executor."""
+        """Replace the recipe of a type: its executor is no longer the one that the type declares, nor trusted."""
         self._recipes[check_type] = recipe
         self._self_run.pop(check_type, None)
         declaration = self._check_types.get(check_type)
@@ -171,15 +164,3 @@ class ExecutorRegistry:
     def for_batch(self, context: BatchContext) -> BatchExecutors:
         """Return the executors of one batch, based on a snapshot of the recipes; the batch closes them."""
         return BatchExecutors(dict(self._recipes), context, dict(self._declared), self.check_threads)
-
-    def get_executor(self, check_type: str) -> CheckExecutor:
-        """Return an executor to a caller outside a batch; it is kept until `aclose_all`.
-
-        Raises:
-            UnknownCheckTypeError: When the type has no recipe.
-        """
-        return self._standing.get_executor(check_type)
-
-    async def aclose_all(self) -> tuple[Closing, ...]:
-        """Close the executors that `get_executor` created; registered instances stay open."""
-        return await self._standing.aclose_all()

@@ -30,7 +30,7 @@ from exporter.runner.pacing import Workload
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.stuck import StuckChecks
 from exporter.runner.verdict import not_run
-from exporter.runner.watch import LOOK_SECONDS, LoopWatch, find_blocker
+from exporter.runner.watch import LOOK_SECONDS, LoopWatch, culprit_text, find_blocker
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,7 +85,6 @@ class AsyncCheckRunner:
         registry: ExecutorRegistry | None = None,
         *,
         buffer_size: int = 100,
-        cleanup_limit_seconds: float = 0.25,
         network: Network | None = None,
         blocked_limit_seconds: float = BLOCKED_LIMIT_SECONDS,
     ) -> None:
@@ -96,7 +95,6 @@ class AsyncCheckRunner:
                 one, each batch starts a loop and ends it.
             registry: The check types; the built-in ones by default.
             buffer_size: Results that may wait in the stream. Any size from 0 is correct; small ones hold checks back.
-            cleanup_limit_seconds: Time allowed for closing the executors, and then the client.
             network: The network that all batches share.
             blocked_limit_seconds: How long the event loop may be blocked before later batches get a new one.
         """
@@ -114,7 +112,6 @@ class AsyncCheckRunner:
             stuck=self._stuck,
             workload=Workload(),
             buffer_size=buffer_size,
-            cleanup_limit_seconds=cleanup_limit_seconds,
         )
 
     @property
@@ -198,12 +195,11 @@ class AsyncCheckRunner:
             return run.report(cut_off=cut_off)
         self._loops.silent(call)
         missing = sink.close(lambda check: not_run(check, Reason.RUNNER, _blocked_detail(check, blocker)))
-        culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
             "the event loop has not answered for %.1f s; %s did not finish%s",
             silent_seconds,
             counted(missing, "check"),
-            culprit,
+            culprit_text(blocker),
         )
         return run.report()
 

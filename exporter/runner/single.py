@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _LONGEST_SHARING_SECONDS = 1.0
 """Shared state is replaced after this time, so that no lookup or certificate file is used for much longer."""
 
-_CLEANUP_LIMIT_SECONDS = 0.25
-
 
 class SingleCheckRunner:
     """Runs checks of built-in types; used on one event loop, and lives as long as it."""
@@ -125,7 +123,7 @@ class _SharedByRuns:
 
     async def close(self) -> None:
         """Close the network, HTTP state and executors."""
-        await self.opened.aclose(Closings(_CLEANUP_LIMIT_SECONDS))
+        await self.opened.aclose(Closings())
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
 
 

@@ -57,6 +57,11 @@ def find_blocker(thread_id: int) -> Blocker | None:
     return None
 
 
+def culprit_text(blocker: Blocker | None) -> str:
+    """Return the end of a sentence about a loop that does not answer: the check that blocks it; empty for none."""
+    return f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
+
+
 class LoopWatch:
     """Watches the loop of one batch; lives as long as the batch, used by the thread that waits for it."""
 

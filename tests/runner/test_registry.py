@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from anyio.from_thread import BlockingPortalProvider
 
+from exporter import AsyncCheckRunner, Check
 from exporter.checks.base import BatchContext, CheckType
 from exporter.errors import UnknownCheckTypeError
+from exporter.runner.executors import Closings
 from exporter.runner.registry import ExecutorRegistry
 from tests.servers.executors import FailingToClose, Healthy, NeverClosing
 
@@ -26,18 +29,17 @@ def test_an_unknown_type_names_what_is_known() -> None:
     registry.register("dns", Healthy())
     registry.register("http", Healthy())
     with pytest.raises(UnknownCheckTypeError) as caught:
-        registry.get_executor("htttp")
+        registry.for_batch(BatchContext()).get_executor("htttp")
     assert caught.value.check_type == "htttp"
     assert caught.value.registered_types == ("dns", "http")
     assert str(caught.value) == "no executor is registered for check type 'htttp'; registered types: dns, http"
 
 
 def test_an_instance_is_given_as_it_was_registered() -> None:
-    """A registered instance is the executor of its type, in a batch and outside."""
+    """A registered instance is the executor of its type in every batch."""
     mine = Healthy()
     registry = ExecutorRegistry()
     registry.register("mine", mine)
-    assert registry.get_executor("mine") is mine
     assert registry.for_batch(BatchContext()).get_executor("mine") is mine
 
 
@@ -46,7 +48,7 @@ def test_registering_again_replaces_a_built_in_type() -> None:
     mine = Healthy()
     registry = ExecutorRegistry.with_builtins()
     registry.register("http", mine)
-    assert registry.get_executor("http") is mine
+    assert registry.for_batch(BatchContext()).get_executor("http") is mine
 
 
 def test_a_factory_gets_the_context_of_its_batch() -> None:
@@ -68,6 +70,23 @@ def test_a_factory_gets_the_context_of_its_batch() -> None:
     assert executors[0] is executors[1] is not executors[2]
 
 
+def test_the_http_client_is_made_for_a_factory_that_needs_it() -> None:
+    """Only a batch with a type that needs it has a client."""
+    has_client: list[bool] = []
+
+    def make(context: BatchContext) -> Healthy:
+        has_client.append(context.http_client is not None)
+        return Healthy()
+
+    registry = ExecutorRegistry()
+    registry.register_factory("plain", make)
+    registry.register_factory("web", make, needs_http_client=True)
+    runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
+    for check_type in ("plain", "web"):
+        runner.run_all([Check(name="one", check_type=check_type, target="x")], lambda _: None)
+    assert has_client == [False, True]
+
+
 async def test_closing_a_batch_closes_what_it_made_and_nothing_else() -> None:
     """Executors of the batch are closed once; the caller's instances and other batches' executors are left alone."""
     mine = Healthy()
@@ -77,7 +96,7 @@ async def test_closing_a_batch_closes_what_it_made_and_nothing_else() -> None:
     batch, other = registry.for_batch(BatchContext()), registry.for_batch(BatchContext())
     made, others = batch.get_executor("made"), other.get_executor("made")
     batch.get_executor("mine")
-    closings = [*await batch.aclose_all(), *await batch.aclose_all()]
+    closings = [*await batch.aclose_all(Closings()), *await batch.aclose_all(Closings())]
     assert isinstance(made, Healthy)
     assert isinstance(others, Healthy)
     assert [(closing.resource, closing.failed) for closing in closings] == [("made", False)]
@@ -94,7 +113,7 @@ async def test_one_closing_that_fails_and_one_that_hangs_hold_up_no_other() -> N
     batch = registry.for_batch(BatchContext())
     for check_type in ("failing", "hanging", "fine"):
         batch.get_executor(check_type)
-    closings = await batch.aclose_all(limit_seconds=0.1)
+    closings = await batch.aclose_all(Closings(limit_seconds=0.1))
     hanging.released.set()
     assert {closing.resource: closing.failed for closing in closings} == {
         "failing": True,
@@ -102,15 +121,3 @@ async def test_one_closing_that_fails_and_one_that_hangs_hold_up_no_other() -> N
         "fine": False,
     }
     assert max(closing.seconds for closing in closings) < 10
-
-
-async def test_executors_asked_for_without_a_batch_are_closed_by_the_registry() -> None:
-    """get_executor on the registry itself keeps its executors until aclose_all."""
-    registry = ExecutorRegistry()
-    registry.register_factory("made", lambda _: Healthy())
-    executor = registry.get_executor("made")
-    assert executor is registry.get_executor("made")
-    await registry.aclose_all()
-    assert isinstance(executor, Healthy)
-    assert executor.closed == 1
-    assert registry.get_executor("made") is not executor
