@@ -31,15 +31,10 @@ _PROTOCOLS: dict[tuple[str, bool], IpProtocol] = {
 }
 
 
-def read_ip_protocol(block: Block, *, fallback: bool = True) -> IpProtocol:
-    """Return which addresses are used; IPv6 is preferred by default.
-
-    Args:
-        block: A prober's block.
-        fallback: The default of `ip_protocol_fallback`.
-    """
+def read_ip_protocol(block: Block) -> IpProtocol:
+    """Return which addresses are used; IPv6 is preferred by default, with IPv4 to fall back on."""
     family = block.text("preferred_ip_protocol") or "ip6"
-    falls_back = block.flag("ip_protocol_fallback", default=fallback)
+    falls_back = block.flag("ip_protocol_fallback", default=True)
     if family not in ("ip4", "ip6"):
         if family.lower() in ("ipv4", "ip4", "4", "inet", "v4"):
             block.warn("preferred_ip_protocol", f'"{family}" means IPv4; write ip4')
@@ -54,12 +49,12 @@ def read_source_ip(block: Block) -> str | None:
     return block.parsed("source_ip_address", parse_ip, None) if block.text("source_ip_address") else None
 
 
-def read_tls_config(parent: Block, module_files: ModuleFiles, key: str = "tls_config") -> TlsConfig:
+def read_tls_config(parent: Block, module_files: ModuleFiles) -> TlsConfig:
     """Return the TLS options of a block; the defaults when they have a fault, which is then reported.
 
     Relative paths are relative to the working directory of the process.
     """
-    block = parent.block(key, TLS_KEYS)
+    block = parent.block("tls_config", TLS_KEYS)
     files: dict[str, str] = {}
     for item in ("ca", "cert", "key"):
         read = _read_pem(block, item, module_files)

@@ -18,7 +18,7 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_LITERAL_BYTES = 256 * 1024
+_MAX_LITERAL_BYTES = 256 * 1024
 """A larger literal is a failure; its announced length alone never allocates memory."""
 
 _MAX_NUMBER = 2**32 - 1
@@ -81,7 +81,7 @@ class ImapResponse:
             raise CheckFailed(Reason.PROTOCOL, f"the server did not understand {what}: {self.said}")
 
 
-def split_literal(line: bytes, limit_bytes: int = MAX_LITERAL_BYTES) -> tuple[bytes, int | None]:
+def split_literal(line: bytes) -> tuple[bytes, int | None]:
     """Return a line without the announcement of a literal at its end, and the literal's length; None without one.
 
     Raises:
@@ -91,10 +91,9 @@ def split_literal(line: bytes, limit_bytes: int = MAX_LITERAL_BYTES) -> tuple[by
     if match is None:
         return line, None
     digits = match[1].lstrip(b"0") or b"0"
-    if len(digits) > len(str(limit_bytes)) or int(digits) > limit_bytes:
-        raise CheckFailed(
-            Reason.TOO_LARGE, f"the server announces a literal of {digits.decode()} bytes; the limit is {limit_bytes}"
-        )
+    if len(digits) > len(str(_MAX_LITERAL_BYTES)) or int(digits) > _MAX_LITERAL_BYTES:
+        what = f"the server announces a literal of {digits.decode()} bytes"
+        raise CheckFailed(Reason.TOO_LARGE, f"{what}; the limit is {_MAX_LITERAL_BYTES}")
     return line[: match.start()], int(digits)
 
 
