@@ -42,7 +42,7 @@ def parse_go_duration(text: str) -> float:
     if text in ("0", "+0", "-0"):
         return 0.0
     if not _DURATION.fullmatch(text):
-        raise ValueError(not_a_duration(text, _UNITS))
+        raise ValueError(not_a_duration(text, _DURATION, _UNITS))
     if text.startswith("-"):
         raise ValueError("is negative; a timeout is 0 or more")
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))

@@ -13,15 +13,12 @@ _UNITS_IN_ORDER = f"{', '.join(list(_DURATION_UNITS)[:-1])} and ms, in this orde
 
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
 
-_COMMON_DURATION = re.compile(r"(?=.)(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?")
-"""Durations in the units that every format has."""
-
 _WORD = re.compile("[a-z]+")
 _UNIT_WORDS = {
     word: unit
     for unit, words in {
-        "h": "hour hours hr hrs", "m": "min mins minute minutes", "s": "sec secs second seconds",
-        "ms": "msec msecs millisecond milliseconds",
+        "w": "week weeks", "d": "day days", "h": "hour hours hr hrs", "m": "min mins minute minutes",
+        "s": "sec secs second seconds", "ms": "msec msecs millisecond milliseconds",
     }.items()
     for word in words.split()
 }  # fmt: skip
@@ -46,25 +43,26 @@ def parse_duration(value: object) -> float:
     if text == "0":
         return 0.0
     if not DURATION_PATTERN.fullmatch(text):
-        raise ValueError(not_a_duration(text, _UNITS_IN_ORDER))
+        raise ValueError(not_a_duration(text, DURATION_PATTERN, _UNITS_IN_ORDER))
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
     if seconds > _MAX_DURATION_SECONDS:
         raise ValueError("is longer than a hundred years")
     return seconds
 
 
-def not_a_duration(text: str, units: str) -> str:
+def not_a_duration(text: str, pattern: re.Pattern[str], units: str) -> str:
     """Return what to write instead of text that is not a duration: what was meant, a unit, or one of those that exist.
 
     Args:
         text: The text.
-        units: The units that durations may have here, as a list for people.
+        pattern: Matches what is a duration here.
+        units: The units that it may have, as a list for people.
     """
     likely = _WORD.sub(lambda word: _UNIT_WORDS.get(word[0], word[0]), "".join(text.lower().split()))
-    if _COMMON_DURATION.fullmatch(likely):
-        return f"is not a duration; write {likely}"
-    if _COMMON_DURATION.fullmatch(likely.removeprefix("-")):
+    if likely.startswith("-") and pattern.fullmatch(likely[1:]):
         return "is negative; a duration cannot be"
+    if pattern.fullmatch(likely):
+        return f"is not a duration; write {likely}"
     if text[-1:].isalpha():
         return f"is not a duration; the units are {units}, as in 1m30s"
     return "is not a duration; write it with a unit, such as 500ms, 5s, 1m30s"
