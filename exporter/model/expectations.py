@@ -23,7 +23,12 @@ class SelectorKind(StrEnum):
 
 
 class ValueKind(StrEnum):
-    """The kind of value a subject has; it decides which operators and operands are allowed."""
+    """The kind of value a subject has; it decides which operators and operands are allowed.
+
+    NUMBER, DAYS, DURATION (in seconds) and STATUS are observed as a number, TEXT and ADDRESS as a text, TEXTS and LINES
+    (without line breaks) as a tuple of texts, FLAG as a bool, and JSON as `json.loads` returns it. None and an empty
+    tuple stand for no value.
+    """
 
     NUMBER = "number"
     DAYS = "days"
