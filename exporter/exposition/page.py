@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from exporter.exposition.series import Block
 
 try:
+    from isal.isal_zlib import compress as compress_at_once
     from isal.isal_zlib import compressobj
 except ImportError:  # there is no ISA-L for this processor; everything works without it, only compression takes longer
+    from zlib import compress as compress_at_once
     from zlib import compressobj  # type: ignore[assignment] # the same interface, with another name of its result
 
 _GZIP_LEVEL = 1
@@ -74,7 +76,12 @@ def write_few(
     if names or exposition_format is Format.PROTOBUF:
         return write_page(series.blocks(), exposition_format, compress=compress, names=names)
     text = series.text(is_openmetrics=exposition_format is Format.OPENMETRICS)
-    return _page([text.encode()], exposition_format, compress=compress)
+    body = text.encode()
+    if not compress:
+        return Page(body=body, content_type=exposition_format.value)
+    # In one call, which takes half the time of a compressor: most of that is preparing the compressor.
+    body = compress_at_once(body, _GZIP_LEVEL, _GZIP_WINDOW)
+    return Page(body=body, content_type=exposition_format.value, content_encoding="gzip")
 
 
 def _page(chunks: Iterable[bytes], exposition_format: Format, *, compress: bool) -> Page:

@@ -53,12 +53,14 @@ class ProbeHistory:
 
     def record(self, pages: ProbePages, target: str, result: Result) -> None:
         """Record a probe, replacing the oldest."""
-        bounded = replace(result, log=bounded_log(result.log), observed={})
+        log = bounded_log(result.log)
+        if log is not result.log:
+            result = replace(result, log=log)
         now_seconds = time.time()
         with self._lock:
             self._count += 1
             self._newest[self._count] = Probed(
-                number=self._count, pages=pages, target=target, result=bounded, recorded_timestamp_seconds=now_seconds
+                number=self._count, pages=pages, target=target, result=result, recorded_timestamp_seconds=now_seconds
             )
             while len(self._newest) > self._limit:
                 number, oldest = self._newest.popitem(last=False)
