@@ -97,7 +97,7 @@ INNER_LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("digest", "http2_session", "http3_connection"),
         ("content_coding",),
         ("message",),
-        ("cookies", "pool", "redirects", "response", "settings", "wire"),
+        ("body_excerpt", "cookies", "pool", "redirects", "response", "settings", "wire"),
         ("defaults", "http1", "http2", "httpx_client", "shared", "subjects"),
         ("failure_causes", "value_finders"),
         ("http3", "negotiation"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from exporter.expect import evaluate
 from exporter.http.authentication import authentication
+from exporter.http.body_excerpt import log_unexpected_body
 from exporter.http.body_file import read_body_file
 from exporter.http.client import ProbeTransport, sender_of
 from exporter.http.contained import contained
@@ -83,6 +84,7 @@ class PreparedHttp(NamedTuple):
         of_body: Whether any of them is about the content of the body.
         values: Finds each named value of the check in the response, by name.
         causes: The expectations that metrics name as the cause of a failure; None for none.
+        logs_body: Whether the beginning of an unexpected body is logged.
     """
 
     first: WireRequest
@@ -93,6 +95,7 @@ class PreparedHttp(NamedTuple):
     of_body: bool
     values: Mapping[str, Expectation]
     causes: Causes | None
+    logs_body: bool
 
 
 class HttpCheckExecutor:
@@ -114,6 +117,7 @@ class HttpCheckExecutor:
         run = HttpRun(attempt)
         prepared: PreparedHttp | None = None
         observed: Mapping[str, Observation] = {}
+        is_complete = False
         try:
             prepared = (
                 check.prepared if isinstance(check.prepared, PreparedHttp) else await self._prepared(check, attempt)
@@ -123,6 +127,7 @@ class HttpCheckExecutor:
             observed = await _observe(run, prepared)
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
+            is_complete = True
         except CheckFailed as failure:
             return check.failed(failure.reason, failure.detail)
         except asyncio.CancelledError:
@@ -132,6 +137,8 @@ class HttpCheckExecutor:
             if prepared is not None and run.exchanges:
                 attempt.observe(observed or _observe_head(run, prepared))
                 _measure(run)
+                if prepared.logs_body:
+                    log_unexpected_body(check, attempt, run.exchanges[-1], is_complete=is_complete)
         return check.passed
 
     async def _prepared(self, check: Check[HttpSettings], attempt: Attempt) -> PreparedHttp:
@@ -242,6 +249,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         of_body=not expected.costs.keys().isdisjoint(OF_BODY),
         values=values,
         causes=causes_of(check.expectations),
+        logs_body=settings.log_body,
     )
 
 

@@ -203,6 +203,10 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSe
         default=None, description="Content coding to request; none by default. Every supported coding is decoded"
     )
 
+    log_body: bool = Field(
+        default=False, description="Log how the body begins when the response is not as expected, secrets masked"
+    )
+
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
         ways = {key: getattr(self, key) for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2")}
