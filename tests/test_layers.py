@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "exporter.child_process",
         "exporter.quantities",
         "exporter.public_address",
+        "exporter.thread_pool",
     ),
     ("exporter.allowed_targets",),
     ("exporter.model", "exporter.regular_files", "exporter.secrecy"),

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from concurrent.futures import Future
 from contextlib import nullcontext
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -60,17 +61,15 @@ class FileAccess:
             max_threads: Maximum number of threads; further reads wait for one.
             patience_seconds: How long a thread may read before the checks that wait for it fail.
         """
-        self._max_threads = max_threads
+        self._threads = ThreadPool("nyxmon-files", max_threads)
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._jobs: dict[Hashable, _Job] = {}
-        self._queue: deque[_Job] = deque()
-        self._threads = 0
 
     @property
     def busy(self) -> int:
         """Number of threads that are reading."""
-        return self._threads
+        return self._threads.threads
 
     async def result(
         self,
@@ -110,7 +109,7 @@ class FileAccess:
                     return await asyncio.shield(waiter)
             except TimeoutError:
                 if job.begun_at is None and self._all_blocked():
-                    why = f"all {self._max_threads} threads that read files wait for file systems that do not answer"
+                    why = f"all {self._threads.limit} threads that read files wait for file systems that do not answer"
                     return CheckFailed(Reason.LOCAL, f"{what} could not be read: {why}")
                 if job.begun_at is not None and not job.left_seconds:
                     why = f"within {job.patience_seconds:g} s; its file system does not answer"
@@ -119,7 +118,7 @@ class FileAccess:
     def _all_blocked(self) -> bool:
         with self._lock:
             blocked = sum(job.begun_at is not None and not job.left_seconds for job in self._jobs.values())
-        return blocked >= self._max_threads
+        return blocked >= self._threads.limit
 
     def _job(self, key: Hashable, work: Callable[[], Any], patience_seconds: float) -> _Job:
         with self._lock:
@@ -127,45 +126,24 @@ class FileAccess:
             if job is not None:
                 return job
             job = self._jobs[key] = _Job(key, work, patience_seconds)
-            self._queue.append(job)
-            if self._threads == self._max_threads:
-                return job
-            self._threads += 1
-        try:
-            threading.Thread(target=self._read, name="nyxmon-files", daemon=True).start()
-        except RuntimeError:  # the system has too many threads
-            with self._lock:
-                self._threads -= 1
-                if self._threads or job not in self._queue:
-                    return job  # another thread has taken it, or will
-                self._queue.remove(job)
+        if not self._threads.add(partial(self._read, job)):
             self._end(job, CheckFailed(Reason.LOCAL, "there is no thread to read files in"))
         return job
 
-    def _read(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                outcome = job.work()
-            except CheckFailed as failure:
-                outcome = failure
-            except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-                outcome = CheckFailed(Reason.INTERNAL, f"reading files raised {error!r}")
-            self._end(job, outcome)
+    def _read(self, job: _Job) -> None:
+        job.begun_at = perf_counter()
+        try:
+            outcome = job.work()
+        except CheckFailed as failure:
+            outcome = failure
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            outcome = CheckFailed(Reason.INTERNAL, f"reading files raised {error!r}")
+        self._end(job, outcome)
 
     def _end(self, job: _Job, outcome: object) -> None:
         with self._lock:
             del self._jobs[job.key]
         job.future.set_result(outcome)
-
-    def _next(self) -> _Job | None:
-        """Return the next read; None when the thread should end."""
-        with self._lock:
-            if self._queue:
-                job = self._queue.popleft()
-                job.begun_at = perf_counter()
-                return job
-            self._threads -= 1
-            return None
 
 
 def _reading(attempt: Attempt, what: str) -> Phase:

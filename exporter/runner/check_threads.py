@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.attempt import begin_attempt, current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,22 +43,19 @@ class _Job:
 
 
 class CheckThreads:
-    """A pool whose threads end when no check needs them; lives as long as the registry, shared by batches and loops.
-
-    The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
+    """Threads for calls that block; lives as long as the registry, shared by batches and loops.
 
     Attributes:
         stuck_names: The checks whose time was up although their thread has not returned yet.
     """
 
     def __init__(self) -> None:
-        """Create the pool; no thread is started yet."""
+        """Prepare for calls; no thread is started yet."""
+        self._threads = ThreadPool("nyxmon-check", MAX_CHECK_THREADS)
         self._lock = threading.Lock()
-        self._queue: deque[_Job] = deque()
         self._running: set[_Job] = set()
         self._left: set[_Job] = set()
         self.stuck_names: frozenset[str] = frozenset()
-        self._threads = 0
 
     @property
     def busy(self) -> int:
@@ -78,7 +75,8 @@ class CheckThreads:
             CheckFailed: With reason `local` when the system cannot start another thread.
         """
         job, asked = _Job(name, work), perf_counter()
-        self._add(job)
+        if not self._threads.add(partial(self._run, job)):
+            raise CheckFailed(Reason.LOCAL, "the system has no thread for a blocking check type")
         try:
             answer, error = await asyncio.wrap_future(job.done)
         except asyncio.CancelledError:
@@ -93,22 +91,6 @@ class CheckThreads:
             raise error
         return answer
 
-    def _add(self, job: _Job) -> None:
-        with self._lock:
-            self._queue.append(job)
-            if self._threads == MAX_CHECK_THREADS:
-                return
-            self._threads += 1
-        try:
-            threading.Thread(target=self._work, name="nyxmon-check", daemon=True).start()
-        except RuntimeError:
-            with self._lock:
-                self._threads -= 1
-                if self._threads or job not in self._queue:
-                    return  # another thread has taken it, or will
-                self._queue.remove(job)
-            raise CheckFailed(Reason.LOCAL, "the system has no thread for a blocking check type") from None
-
     def _leave(self, job: _Job) -> bool:
         """Stop waiting for a job; return whether it had begun, so that it counts as stuck until it ends."""
         with self._lock:
@@ -120,30 +102,23 @@ class CheckThreads:
     def _name_stuck_ones(self) -> None:
         self.stuck_names = frozenset(job.name for job in self._left if job.name)
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                outcome: tuple[object, BaseException | None] = job.work(), None
-            except BaseException as error:  # noqa: BLE001 - raised again on the loop
-                outcome = None, error
-            with self._lock:
-                self._running.discard(job)
-                if job in self._left:
-                    self._left.remove(job)
-                    self._name_stuck_ones()
-            job.done.set_result(outcome)
-
-    def _next(self) -> _Job | None:
-        """Return the next job that a check still waits for; None when the thread should end."""
+    def _run(self, job: _Job) -> None:
+        """Do a job, unless its check does not wait for it any more."""
         with self._lock:
-            while self._queue:
-                job = self._queue.popleft()
-                if job.done.set_running_or_notify_cancel():
-                    job.began_at = perf_counter()
-                    self._running.add(job)
-                    return job
-            self._threads -= 1
-            return None
+            if not job.done.set_running_or_notify_cancel():
+                return
+            job.began_at = perf_counter()
+            self._running.add(job)
+        try:
+            outcome: tuple[object, BaseException | None] = job.work(), None
+        except BaseException as error:  # noqa: BLE001 - raised again on the loop
+            outcome = None, error
+        with self._lock:
+            self._running.discard(job)
+            if job in self._left:
+                self._left.remove(job)
+                self._name_stuck_ones()
+        job.done.set_result(outcome)
 
 
 class ThreadedExecutor:

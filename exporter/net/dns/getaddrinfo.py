@@ -11,8 +11,8 @@ import asyncio
 import os
 import socket
 import threading
-from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.dns.stub import LookupAnswer, address_question
 from exporter.net.errors import reason_of_errno
+from exporter.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from exporter.addresses import Address
@@ -56,10 +57,7 @@ class _Lookup:
 
 
 class ResolverThreads:
-    """Calls getaddrinfo in threads that live while there are lookups; shared by batches and event loops.
-
-    The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
-    """
+    """Calls getaddrinfo in threads that live while there are lookups; shared by batches and event loops."""
 
     def __init__(self, limit: int = MAX_RESOLVER_THREADS) -> None:
         """Create the pool; no thread is started yet.
@@ -67,11 +65,9 @@ class ResolverThreads:
         Args:
             limit: Maximum number of threads. Further names wait for one.
         """
-        self._limit = limit
+        self._threads = ThreadPool("nyxmon-resolver", limit)
         self._lock = threading.Lock()
         self._lookups: dict[_Key, _Lookup] = {}
-        self._queue: deque[_Lookup] = deque()
-        self._threads = 0
 
     @property
     def busy(self) -> int:
@@ -99,11 +95,10 @@ class ResolverThreads:
 
     def obstacle(self, name: str) -> str:
         """Return why a lookup of the name cannot start; empty when nothing prevents it."""
+        threads = self._threads
         with self._lock:
             waits = any(not lookup.begun for key, lookup in self._lookups.items() if key.name == name)
-            if waits and self._threads == self._limit:
-                return f"all {self._limit} resolver threads are busy"
-        return ""
+        return f"all {threads.limit} resolver threads are busy" if waits and threads.threads == threads.limit else ""
 
     def _ask(self, key: _Key) -> Future[Outcome]:
         waiter: Future[Outcome] = Future()
@@ -114,42 +109,19 @@ class ResolverThreads:
                 lookup.waiters.append(waiter)
                 return waiter
             lookup = self._lookups[key] = _Lookup(key, waiter)
-            self._queue.append(lookup)
-            if self._threads == self._limit:
-                return waiter
-            self._threads += 1
-        self._start_thread(lookup)
+        if not self._threads.add(partial(self._run, lookup)):
+            detail = f"{key.name} could not be looked up: there is no thread for it"
+            self._end(lookup, CheckFailed(Reason.LOCAL, detail))
         return waiter
 
-    def _start_thread(self, lookup: _Lookup) -> None:
-        try:
-            threading.Thread(target=self._work, name="nyxmon-resolver", daemon=True).start()
-        except RuntimeError:
-            with self._lock:
-                self._threads -= 1
-                if self._threads or lookup not in self._queue:
-                    return  # another thread has taken it, or will
-                self._queue.remove(lookup)
-            self._end(
-                lookup,
-                CheckFailed(Reason.LOCAL, f"{lookup.key.name} could not be looked up: there is no thread for it"),
-            )
-
-    def _work(self) -> None:
-        while (lookup := self._next()) is not None:
-            self._end(lookup, _ask_system(*lookup.key))
-
-    def _next(self) -> _Lookup | None:
-        """Return a lookup that a check waits for; None when the thread should end."""
+    def _run(self, lookup: _Lookup) -> None:
+        """Ask the system, unless no check waits for the answer any more."""
         with self._lock:
-            while self._queue:
-                lookup = self._queue.popleft()
-                if not all(waiter.cancelled() for waiter in lookup.waiters):
-                    lookup.begun = True
-                    return lookup
+            if all(waiter.cancelled() for waiter in lookup.waiters):
                 del self._lookups[lookup.key]
-            self._threads -= 1
-            return None
+                return
+            lookup.begun = True
+        self._end(lookup, _ask_system(*lookup.key))
 
     def _end(self, lookup: _Lookup, outcome: Outcome) -> None:
         with self._lock:

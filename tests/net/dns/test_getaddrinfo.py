@@ -31,6 +31,7 @@ from tests.net.connecting import Recorder, connect, no_descriptors_left
 from tests.net.dns.naming import resolve
 from tests.net.dns.own_system import in_own_system
 from tests.servers.tcp import keep_silent, serve
+from tests.threads import no_new_threads
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -90,11 +91,8 @@ def test_blames_this_host_when_the_system_has_no_descriptors(tmp_path: Path) -> 
 
 async def find_without_threads(_: DnsServer) -> list[object]:
     threads = ResolverThreads()
-    size = threading.stack_size(2**46)  # more than there are addresses for
-    try:
+    with no_new_threads():
         refused = await resolve(Resolver(SystemFiles(), threads), "www.test", resolver="system", ip_protocol="ip4")
-    finally:
-        threading.stack_size(size)
     return [refused, threads.busy, await resolve(Resolver(SystemFiles(), threads), "www.test", resolver="system")]
 
 
