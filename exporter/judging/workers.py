@@ -185,7 +185,7 @@ class JudgeWorkers:
             key: Equal for the same expectations on different answers.
 
         Raises:
-            CheckFailed: As `_Worker.ask` does.
+            CheckFailed: As `_Worker.ask` does, and with reason `local` when the system has no thread for it.
         """
         question = _Question(written, key)
         self._submit(question)
@@ -202,13 +202,23 @@ class JudgeWorkers:
                 worker.end()
 
     def _submit(self, question: _Question) -> None:
+        """Leave a question to the workers, with another one if all may be busy.
+
+        Raises:
+            CheckFailed: With reason `local` when there is none, and the system has no thread for one.
+        """
         with self._lock:
+            if len(self._workers) < min(self._open + 1, _MAX_WORKERS):
+                worker = _Worker()
+                try:
+                    threading.Thread(target=self._work, args=(worker,), name="nyxmon-judge", daemon=True).start()
+                    self._workers.add(worker)
+                except RuntimeError:
+                    if not self._workers:
+                        detail = "the system has no thread that asks a process to judge the answer"
+                        raise CheckFailed(Reason.LOCAL, detail) from None
             self._open += 1
             self._questions.put((question.key in self._slow, next(self._numbers), question))
-            if len(self._workers) < min(self._open, _MAX_WORKERS):
-                worker = _Worker()
-                self._workers.add(worker)
-                threading.Thread(target=self._work, args=(worker,), name="nyxmon-judge", daemon=True).start()
 
     def _work(self, worker: _Worker) -> None:
         """Answer questions until none has come for a while."""

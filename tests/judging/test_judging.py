@@ -26,6 +26,7 @@ from exporter.judging.pattern import Pattern
 from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, SelectorKind, Subject, ValueKind
 from tests.alone import alone
 from tests.servers.process import children_of
+from tests.threads import no_new_threads
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -256,6 +257,21 @@ def test_a_process_that_cannot_be_started_is_reported() -> None:
         "local: no process to judge the answer can be started: [Errno 2] No such file or directory: "
         "'/nonexistent/python' (1048576 bytes)"
     )
+
+
+def judge_without_threads() -> list[str]:
+    expectations = [expect(BODY, "contains", "b")]
+    with no_new_threads():
+        refused = asyncio.run(look(expectations, seen(b"a" * MIB)))
+    later = asyncio.run(look(expectations, seen(b"a" * MIB)))
+    outcomes = [evaluate(expectations, observed)[0] for observed in (refused, later)]
+    return [f"{outcome.reason}: {outcome.detail}" for outcome in outcomes]
+
+
+def test_a_thread_that_cannot_be_started_is_reported() -> None:
+    """Checks with large answers then fail with reason `local`; later ones are judged."""
+    detail = "local: the system has no thread that asks a process to judge the answer (1048576 bytes)"
+    assert alone(judge_without_threads) == [detail, "None: "]
 
 
 def test_the_process_imports_little() -> None:

@@ -96,10 +96,10 @@ class ClientHandshake:
             self._head += data[:_HEAD_BYTES]
         if self._owner is None:
             return
-        if self._context.thread.is_useful and not self._presented.sent:  # what follows the certificates takes little
-            self._is_stepping = True
-            self._context.thread.take_step(self.tls, asyncio.get_running_loop(), self._taken_in_thread)
-        else:
+        thread = self._context.thread
+        if thread.is_useful and not self._presented.sent:  # what follows the certificates takes little
+            self._is_stepping = thread.take_step(self.tls, asyncio.get_running_loop(), self._taken_in_thread)
+        if not self._is_stepping:
             self._take_step()
 
     def defers(self, call: Callable[[], None]) -> bool:

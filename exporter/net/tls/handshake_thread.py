@@ -71,13 +71,21 @@ class HandshakeThread:
 
     def take_step(
         self, connection: SSL.Connection, loop: asyncio.AbstractEventLoop, taken: Callable[[Step], None]
-    ) -> None:
-        """Continue a handshake; the connection must not be used until `taken` is called on the loop."""
-        self._asked.put(_Asked(perf_counter(), connection, loop, taken))
+    ) -> bool:
+        """Continue a handshake; the connection must not be used until `taken` is called on the loop.
+
+        Returns:
+            False when the system has no thread for it, and the caller has to take the step itself.
+        """
         with self._lock:
             if not self._is_running:
+                try:
+                    threading.Thread(target=self._run, name="nyxmon-handshakes", daemon=True).start()
+                except RuntimeError:
+                    return False
                 self._is_running = True
-                threading.Thread(target=self._run, name="nyxmon-handshakes", daemon=True).start()
+            self._asked.put(_Asked(perf_counter(), connection, loop, taken))
+        return True
 
     def _run(self) -> None:
         while True:

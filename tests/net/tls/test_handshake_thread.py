@@ -17,7 +17,8 @@ from exporter.settings import TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, connected, refused
 from tests.servers import certificates
 from tests.servers.certificates import server_context
-from tests.servers.tcp import keep_silent, over_tls, reset_when_spoken_to, say, serve
+from tests.servers.tcp import TcpServer, keep_silent, over_tls, reset_when_spoken_to, say, serve
+from tests.threads import no_new_threads
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ def trusting(ca_file: Path) -> TlsConfig:
 
 def is_running() -> bool:
     return any(thread.name == "nyxmon-handshakes" for thread in threading.enumerate())
+
+
+async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say two bytes, on the loop of the test."""
+    writer.write(b"hi")
+    writer.close()
 
 
 async def hear(server: Listening, network: Network, tls: TlsConfig) -> tuple[bytes, ConnectionFacts]:
@@ -77,6 +84,20 @@ async def test_a_handshake_of_a_large_batch_takes_its_steps_in_the_thread(
     with serve(talk) as server, network.tls.handshake_thread.during_batch(checks):
         said, _ = await hear(server, network, trusting)
     assert (said, is_running(), network.tls.handshake_thread.is_useful) == (b"hi", in_thread, False)
+
+
+async def test_the_loop_takes_the_steps_when_the_system_has_no_thread(ca: trustme.CA, trusting: TlsConfig) -> None:
+    """Neither that handshake nor a later one waits for a thread that could not be started."""
+    await until(lambda: not is_running())
+    context = server_context(certificates.with_intermediate(ca, "good.test"))
+    async with await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context) as listening:
+        server, network = TcpServer(listening.sockets[0]), Network()
+        await hear(server, network, trusting)  # makes the context, in a thread
+        with network.tls.handshake_thread.during_batch(50):
+            with no_new_threads():
+                said, _ = await hear(server, network, trusting)
+            assert (said, is_running()) == (b"hi", False)
+            assert ((await hear(server, network, trusting))[0], is_running()) == (b"hi", True)
 
 
 async def test_many_refused_certificates_are_described_as_one_alone_is(ca: trustme.CA, trusting: TlsConfig) -> None:
