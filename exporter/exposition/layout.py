@@ -126,13 +126,13 @@ class TypeLayout(NamedTuple):
         series: The series of the type.
         start: Position of its first check on the page.
         stop: Position after its last check.
-        subjects: Its checks.
+        check_column: Its checks.
     """
 
     series: TypeSeries
     start: int
     stop: int
-    subjects: CheckColumn
+    check_column: CheckColumn
 
 
 class SeriesLayout:
@@ -141,7 +141,7 @@ class SeriesLayout:
     Attributes:
         checks: The checks, grouped by type, otherwise in the order of the configuration.
         types: The types among them.
-        subjects: The label column of all checks.
+        check_column: The label column of all checks.
         plain: The own labels of a series that has none.
         expectations: For each check, the labels of its expectations, in order.
         reasons: The labels for each reason.
@@ -166,15 +166,15 @@ class SeriesLayout:
         self.labelled = labelled
         self.checks = tuple(check for group in by_type.values() for check in group)
         labels = _distinct_labels(self.checks) if labelled else _no_labels(self.checks)
-        self.subjects = CheckColumn(labels)
+        self.check_column = CheckColumn(labels)
         self.plain = OwnLabels(of_check=labelled)
         types = []
         start = 0
         for check_type, group in by_type.items():
             stop = start + len(group)
             series = _series_of_type(check_type, families, labelled=labelled)
-            subjects = self.subjects if len(by_type) == 1 else CheckColumn(labels[start:stop])
-            types.append(TypeLayout(series, start, stop, subjects))
+            check_column = self.check_column if len(by_type) == 1 else CheckColumn(labels[start:stop])
+            types.append(TypeLayout(series, start, stop, check_column))
             start = stop
         self.types = tuple(types)
         self.expectations = tuple(_expectation_labels(check.expectations, labelled=labelled) for check in self.checks)

@@ -66,10 +66,10 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilie
         (catalogue.MAINTENANCE, outcome.in_maintenance),
     )
     for family, values in columns:
-        yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])
+        yield from shown(family, tables=[Table(layout.check_column, [Column(layout.plain, array("d", values))])])
     yield from _since_blocks(layout, array("d", outcome.since))
     failures = Rows()
-    for labels, result in zip(layout.subjects.labels, results, strict=True):
+    for labels, result in zip(layout.check_column.labels, results, strict=True):
         if result.status is ResultStatus.ERROR:
             failures.add(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
     yield from shown(catalogue.FAILURE_INFO, rows=failures)
@@ -79,10 +79,10 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilie
 
 def _since_blocks(layout: SeriesLayout, since: array[float]) -> Iterator[Block]:
     if not any(map(math.isnan, since)):
-        yield from shown(catalogue.STATE_SINCE, tables=[Table(layout.subjects, [Column(layout.plain, since)])])
+        yield from shown(catalogue.STATE_SINCE, tables=[Table(layout.check_column, [Column(layout.plain, since)])])
         return
     known = Rows()
-    for labels, value in zip(layout.subjects.labels, since, strict=True):
+    for labels, value in zip(layout.check_column.labels, since, strict=True):
         if not math.isnan(value):
             known.add(labels, layout.plain, value)
     yield from shown(catalogue.STATE_SINCE, rows=known)
@@ -91,7 +91,7 @@ def _since_blocks(layout: SeriesLayout, since: array[float]) -> Iterator[Block]:
 def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iterator[Block]:
     met, judged = Rows(), Rows()
     for check, labels, own_labels, result in zip(
-        layout.checks, layout.subjects.labels, layout.expectations, results, strict=True
+        layout.checks, layout.check_column.labels, layout.expectations, results, strict=True
     ):
         for own, outcome in zip(own_labels, _outcomes_of(check, result), strict=True):
             met.add(labels, own.ok, outcome is not None and outcome.ok)
@@ -118,12 +118,12 @@ def _type_blocks(layout: SeriesLayout, results: Sequence[Result], families: Metr
         for series, values in zip(group.series.standing, columns, strict=True):
             by_family.setdefault(series.family, []).append(Column(series.own, values))
         for family, family_columns in by_family.items():
-            tables.setdefault(family, []).append(Table(group.subjects, family_columns))
+            tables.setdefault(family, []).append(Table(group.check_column, family_columns))
         for spec, label_sets in extras.items():
             family_rows = rows.setdefault(families.by_spec[spec], Rows())
             for own, values_by_check in label_sets.items():
                 for number, value in values_by_check.items():
-                    family_rows.add(group.subjects.labels[number], own, value)
+                    family_rows.add(group.check_column.labels[number], own, value)
     for family in families.of_types:
         yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family))
 

@@ -84,13 +84,13 @@ def protobuf_chunks(blocks: Iterable[ShownBlock]) -> Iterator[bytes]:
 
 
 def _table_metrics(family: Family, table: Table, created: Mapping[CheckLabels, float]) -> Iterator[bytes]:
-    subjects = table.subjects
+    check_column = table.check_column
     for own, values in table.columns:
         if created:
-            ends = _counter_ends(subjects.labels, created)
-            yield _metrics(family, subjects.labels, [own] * len(values), values, ends)
+            ends = _counter_ends(check_column.labels, created)
+            yield _metrics(family, check_column.labels, [own] * len(values), values, ends)
         else:
-            yield _column(family, subjects, own, values)
+            yield _column(family, check_column, own, values)
 
 
 def _row_metrics(family: Family, rows: Rows, created: Mapping[CheckLabels, float]) -> Iterator[bytes]:
@@ -100,13 +100,13 @@ def _row_metrics(family: Family, rows: Rows, created: Mapping[CheckLabels, float
         yield _metrics(family, labels, rows.own[part], rows.values[part], _counter_ends(labels, created))
 
 
-def _column(family: Family, subjects: CheckColumn, own: OwnLabels, values: array[float]) -> bytes:
-    """Return one metric per subject; there is a shortcut for equal values, because most gauges have the same for all.
+def _column(family: Family, check_column: CheckColumn, own: OwnLabels, values: array[float]) -> bytes:
+    """Return one metric per check; there is a shortcut for equal values, because most gauges have the same for all.
 
     Values are compared as bytes, because -0 equals 0 and NaN does not equal itself.
     """
     rest = own.encoded + _value_head(_VALUE_FIELDS[family.kind], 0)
-    beginnings = subjects.encoded(len(rest) + _DOUBLE_SIZE)
+    beginnings = check_column.encoded(len(rest) + _DOUBLE_SIZE)
     if values and values.tobytes() == values[:1].tobytes() * len(values):
         rest += _doubles(values[:1])[0]
         return rest.join(beginnings) + rest
@@ -162,7 +162,7 @@ def _created_field(field: int, timestamp_seconds: float | None) -> bytes:
 
 
 def _histogram_metrics(family: Family, table: HistogramTable, created: Mapping[CheckLabels, float]) -> bytes:
-    labels = table.subjects.labels
+    labels = table.check_column.labels
     cumulative = list(zip(*table.counts, strict=True))
     columns: list[Iterable[bytes]] = [
         [_COUNT + varint(count) for count in cumulative[-1]],

@@ -62,31 +62,31 @@ def check_blocks(
         of_checks: The counters of the checks of the page, in page order.
         stuck: Names of the checks that ignored their cancellation.
     """
-    subjects, stuck_names = layout.subjects, frozenset(stuck)
+    check_column, stuck_names = layout.check_column, frozenset(stuck)
     stuck_flags = [check.name in stuck_names for check in layout.checks]
     with counters.lock:
-        durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
+        durations = _histograms(catalogue.CHECK_DURATION, check_column, [each.duration for each in of_checks])
         phases = _phase_histograms(layout, of_checks)
         runs = [each.runs for each in of_checks]
         failures = _failures(layout, of_checks)
     created = None
     if counters.native_histograms:  # only for pages in protobuf
-        created = dict(zip(subjects.labels, [each.created_timestamp_seconds for each in of_checks], strict=True))
+        created = dict(zip(check_column.labels, [each.created_timestamp_seconds for each in of_checks], strict=True))
     columns = [Column(layout.plain, array("d", runs))]
     return [
         *shown(catalogue.CHECK_INFO, rows=layout.info),
         *shown(catalogue.CHECK_DURATION, histograms=[durations], created=created),
         *shown(catalogue.PHASE_DURATION, histograms=phases, created=created),
-        *shown(catalogue.CHECK_RUNS, tables=[Table(subjects, columns)], created=created),
+        *shown(catalogue.CHECK_RUNS, tables=[Table(check_column, columns)], created=created),
         *shown(catalogue.CHECK_FAILURES, rows=failures, created=created),
-        *shown(catalogue.CHECK_STUCK, tables=[Table(subjects, [Column(layout.plain, array("d", stuck_flags))])]),
+        *shown(catalogue.CHECK_STUCK, tables=[Table(check_column, [Column(layout.plain, array("d", stuck_flags))])]),
     ]
 
 
 def _failures(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> Rows:
     """Return the failures, reason by reason: what checks have in common is then added and written at once."""
     by_reason: defaultdict[Reason, tuple[list[CheckLabels], list[float]]] = defaultdict(lambda: ([], []))
-    for labels, counters in zip(layout.subjects.labels, of_checks, strict=True):
+    for labels, counters in zip(layout.check_column.labels, of_checks, strict=True):
         for reason, count in counters.failures.items():
             of_reason = by_reason[reason]
             of_reason[0].append(labels)
@@ -99,12 +99,12 @@ def _failures(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> Rows:
 
 def _histograms(
     family: Family,
-    subjects: CheckColumn,
+    check_column: CheckColumn,
     histograms: Sequence[Histogram],
     pairs: tuple[tuple[str, str], ...] = (),
 ) -> HistogramTable:
     return HistogramTable(
-        subjects,
+        check_column,
         OwnLabels(pairs, of_check=family.about_checks),
         bucket_labels(family, pairs, of_check=family.about_checks),
         [histogram.cumulated() for histogram in histograms],
@@ -121,7 +121,7 @@ def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) 
     return [
         _histograms(
             catalogue.PHASE_DURATION,
-            CheckColumn([layout.subjects.labels[number] for number in numbers]),
+            CheckColumn([layout.check_column.labels[number] for number in numbers]),
             [of_checks[number].phases[phase] for number in numbers],
             (("phase", phase),),
         )

@@ -2,8 +2,8 @@
 
 All renderings start from blocks: `exporter.exposition.text_format` writes them as text,
 `exporter.exposition.protobuf_format` as protobuf, and `exporter.scrape.collector` converts them to prometheus_client's
-objects. A block keeps the values of many checks in columns, because a page about
-ten thousand checks has several hundred thousand values.
+objects. A block keeps the values of many checks in columns, because a page about ten thousand checks has several
+hundred thousand values.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ class CheckColumn:
 
 
 class Column(NamedTuple):
-    """One series per subject: its labels besides those of the subject, and the values."""
+    """One series per check: its labels besides those of the check, and the values."""
 
     own: OwnLabels
     values: array[float]
 
 
 class Table(NamedTuple):
-    """Columns about the same subjects; written subject by subject."""
+    """Columns about the same checks; written check by check."""
 
-    subjects: CheckColumn
+    check_column: CheckColumn
     columns: Sequence[Column]
 
 
@@ -112,18 +112,18 @@ class Rows:
 
 
 class HistogramTable(NamedTuple):
-    """One histogram per subject.
+    """One histogram per check.
 
     Attributes:
-        subjects: The checks that the histograms are about.
-        own: The labels besides those of the subjects.
+        check_column: The checks that the histograms are about.
+        own: The labels besides those of the checks.
         buckets: The same labels with `le`, for each bucket and infinity.
-        counts: For each subject, the cumulative counts of the buckets; the last is the total count.
-        sums: For each subject, the sum of the observed values.
-        exponential: For each subject, its exponential buckets; empty unless they are kept.
+        counts: For each check, the cumulative counts of the buckets; the last is the total count.
+        sums: For each check, the sum of the observed values.
+        exponential: For each check, its exponential buckets; empty unless they are kept.
     """
 
-    subjects: CheckColumn
+    check_column: CheckColumn
     own: OwnLabels
     buckets: Sequence[OwnLabels]
     counts: Sequence[Sequence[int]]
@@ -172,8 +172,8 @@ def shown(
     created: Mapping[CheckLabels, float] | None = None,
 ) -> Iterator[Block]:
     """Yield the block of a family, or nothing when it has no series."""
-    tables = [table for table in tables if table.subjects.labels]
-    histograms = [table for table in histograms if table.subjects.labels]
+    tables = [table for table in tables if table.check_column.labels]
+    histograms = [table for table in histograms if table.check_column.labels]
     rows = Rows() if rows is None else rows
     if tables or rows.labels or histograms:
         yield Block(family, tables, rows, histograms, created)

@@ -205,13 +205,13 @@ def _metric(family: Family) -> Metric:
 
 
 def _add_table(metric: Metric, name: str, table: Table) -> None:
-    for number, labels in enumerate(table.subjects.labels):
+    for number, labels in enumerate(table.check_column.labels):
         for own, values in table.columns:
             metric.add_sample(name, _labels(labels, own), values[number])
 
 
 def _add_histograms(metric: Metric, table: HistogramTable) -> None:
-    for labels, counts, total in zip(table.subjects.labels, table.counts, table.sums, strict=True):
+    for labels, counts, total in zip(table.check_column.labels, table.counts, table.sums, strict=True):
         for bucket, count in zip(table.buckets, counts, strict=True):
             metric.add_sample(f"{metric.name}_bucket", _labels(labels, bucket), count)
         metric.add_sample(f"{metric.name}_count", _labels(labels, table.own), counts[-1])

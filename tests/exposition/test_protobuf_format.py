@@ -36,16 +36,16 @@ def written(*blocks: Block, **options: Any) -> dict[str, Any]:
 
 
 def histogram_block(*histograms: NativeHistogram, created: float | None = None) -> Block:
-    subjects = CheckColumn([CheckLabels(f"check {number}", "http", "x") for number in range(len(histograms))])
+    check_column = CheckColumn([CheckLabels(f"check {number}", "http", "x") for number in range(len(histograms))])
     table = HistogramTable(
-        subjects,
+        check_column,
         PLAIN,
         bucket_labels(CHECK_DURATION, (), of_check=True),
         [histogram.cumulated() for histogram in histograms],
         array("d", [histogram.sum for histogram in histograms]),
         [histogram.exponential() for histogram in histograms],
     )
-    times = None if created is None else dict.fromkeys(subjects.labels, created)
+    times = None if created is None else dict.fromkeys(check_column.labels, created)
     return Block(CHECK_DURATION, histograms=[table], created=times)
 
 
@@ -69,7 +69,7 @@ def values_of(family: Any, field: str) -> list[tuple[list[tuple[str, str]], str]
 def test_every_series_is_there_with_its_labels_and_its_value(data: st.DataObject) -> None:
     """Columns and rows with any labels and values appear as in the text formats."""
     names = data.draw(st.lists(any_label, max_size=4))
-    subjects = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
+    check_column = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
     own_names = data.draw(st.lists(st.sampled_from(["alpha", "phase", "version"]), max_size=3, unique=True))
     columns = [
         Column(
@@ -79,9 +79,9 @@ def test_every_series_is_there_with_its_labels_and_its_value(data: st.DataObject
         for _ in range(data.draw(st.integers(1, 3)))
     ]
     rows = Rows()
-    for labels in (*subjects.labels, NO_CHECK):
+    for labels in (*check_column.labels, NO_CHECK):
         rows.add(labels, OwnLabels([("phase", data.draw(any_label))], of_check=True), data.draw(any_value))
-    block = Block(GAUGE, tables=[Table(subjects, columns)], rows=rows)
+    block = Block(GAUGE, tables=[Table(check_column, columns)], rows=rows)
     family = written(block)["probe_x_seconds"]
     assert (family.help, family.type, family.unit) == (GAUGE.help, 1, "")
     assert values_of(family, "gauge") == series_of(block)
@@ -93,10 +93,10 @@ def test_counters_keep_their_name_and_have_the_time_of_their_start() -> None:
     rows = Rows()
     for labels in (known, unknown):
         rows.add(labels, PLAIN, 5.0)
-    subjects = CheckColumn([known, unknown])
+    check_column = CheckColumn([known, unknown])
     for block in (
         Block(COUNTER, rows=rows, created={known: 1700000000.25}),
-        Block(COUNTER, tables=[Table(subjects, [Column(PLAIN, rows.values)])], created={known: 1700000000.25}),
+        Block(COUNTER, tables=[Table(check_column, [Column(PLAIN, rows.values)])], created={known: 1700000000.25}),
     ):
         family = written(block)["nyxmon_x_total"]
         assert (family.type, values_of(family, "counter")) == (0, series_of(block))

@@ -46,9 +46,9 @@ def written(*blocks: Block, exposition_format: Format = Format.TEXT, **options: 
 
 
 def histogram_block(*counts: list[int], sums: tuple[float, ...]) -> Block:
-    subjects = CheckColumn([CheckLabels(f"check {number}", "http", "x") for number in range(len(counts))])
+    check_column = CheckColumn([CheckLabels(f"check {number}", "http", "x") for number in range(len(counts))])
     buckets = bucket_labels(CHECK_DURATION, (), of_check=True)
-    table = HistogramTable(subjects, OwnLabels(of_check=True), buckets, counts, array("d", sums))
+    table = HistogramTable(check_column, OwnLabels(of_check=True), buckets, counts, array("d", sums))
     return Block(CHECK_DURATION, histograms=[table])
 
 
@@ -64,7 +64,7 @@ def rows_block(family: Family, *rows: tuple[CheckLabels, OwnLabels, float]) -> B
 def test_columns_are_written_as_prometheus_client_writes_them(exposition_format: Format, data: st.DataObject) -> None:
     """Any labels and values are written byte for byte like prometheus_client's."""
     names = data.draw(st.lists(any_label, max_size=4))
-    subjects = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
+    check_column = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
     own_names = data.draw(st.lists(st.sampled_from(["alpha", "phase", "version"]), max_size=3, unique=True))
     columns = [
         Column(
@@ -73,7 +73,7 @@ def test_columns_are_written_as_prometheus_client_writes_them(exposition_format:
         )
         for _ in range(data.draw(st.integers(1, 3)))
     ]
-    block = Block(GAUGE, tables=[Table(subjects, columns)])
+    block = Block(GAUGE, tables=[Table(check_column, columns)])
     assert written(block, exposition_format=exposition_format) == reference(Blocks(metric_of, block), exposition_format)
 
 
@@ -131,12 +131,12 @@ def test_labels_and_values_survive_a_parser(exposition_format: Format, label: st
 def test_many_subjects_are_written_in_their_order() -> None:
     """A page about more checks than one piece holds has each of them once, in order."""
     number = 1234
-    subjects = CheckColumn([CheckLabels(f"check {each}", "http", "x") for each in range(number)])
+    check_column = CheckColumn([CheckLabels(f"check {each}", "http", "x") for each in range(number)])
     plain = OwnLabels(of_check=True)
     rows = Rows()
-    for labels in subjects.labels:
+    for labels in check_column.labels:
         rows.add(labels, plain, 0.5)
-    tables = [Table(subjects, [Column(plain, array("d", range(number)))])]
+    tables = [Table(check_column, [Column(plain, array("d", range(number)))])]
     page = written(Block(GAUGE, tables=tables, rows=rows), histogram_block(*[[1] * 12] * 450, sums=(0.5,) * 450))
     assert page == reference(
         Blocks(
