@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ class PageRoutes:
             site.history,
             site.service.states,
             view,
-            self._frame(refresh_seconds=view.refresh_seconds, refreshes=True),
+            self._refreshing_frame(view.refresh_seconds),
             last_scrape_seconds=site.service.last_scrape_timestamp_seconds,
             disabled=current.disabled,
             probes=None if site.probes is None else site.probes.history.probes(),
@@ -101,7 +102,7 @@ class PageRoutes:
             check,
             site.history.runs(name),
             site.service.states.changes(name),
-            self._frame(refresh_seconds=read_refresh(query), refreshes=True),
+            self._refreshing_frame(read_refresh(query)),
             alike=self._alike(check),
             config_text=current.rendered_check(name),
             mask=site.live_config.masks,
@@ -191,7 +192,12 @@ class PageRoutes:
             return PlainTextResponse(f"{message}\n", status_code=status_code)
         return HTMLResponse(message_page(title, message, self._frame()), status_code=status_code)
 
-    def _frame(self, *, refresh_seconds: int | None = None, refreshes: bool = False) -> Frame:
+    def _refreshing_frame(self, wanted_seconds: int | None) -> Frame:
+        """Return the frame of a page that refreshes as the reader wants; None leaves that to the script."""
+        refresh_seconds = DEFAULT_REFRESH_SECONDS if wanted_seconds is None else wanted_seconds
+        return replace(self._frame(), refresh_seconds=refresh_seconds, reload_seconds=wanted_seconds or 0)
+
+    def _frame(self) -> Frame:
         site = self._site
         return Frame(
             version=site.version,
@@ -199,10 +205,6 @@ class PageRoutes:
             now_seconds=time.time(),
             link=site.public_address.link,
             refusal=self._refusal(),
-            refresh_seconds=(DEFAULT_REFRESH_SECONDS if refresh_seconds is None else refresh_seconds)
-            if refreshes
-            else None,
-            reload_seconds=refresh_seconds or 0,
         )
 
     def _refusal(self) -> Refusal | None:

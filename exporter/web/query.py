@@ -37,7 +37,7 @@ _MAX_PARAMETERS = 1000
 _MAX_LISTED = 20
 _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
 _MAX_SHOWN_CHARACTERS = 100
-_LABEL_PREFIX = "label."
+LABEL_PREFIX = "label."
 _MISSPELLED = 0.8
 """The similarity (difflib's ratio) from which on a word is suggested in place of another one."""
 
@@ -108,7 +108,7 @@ def refuse_unknown_parameters(
         BadParameterError: When one is unknown, with a similar one and a list of all, or is given too often.
     """
     for name, values in query.items():
-        is_label = name.startswith(_LABEL_PREFIX) and "label.NAME" in known
+        is_label = name.startswith(LABEL_PREFIX) and "label.NAME" in known
         if name not in known and not is_label:
             parameters = ", ".join(known)
             raise BadParameterError(
@@ -133,7 +133,7 @@ def _meant(text: str, known: Iterable[str]) -> str:
     """Return a suggestion such as `did you mean check? `, with a trailing space; empty when no word is similar."""
     first, dot, rest = _shown(text).partition(".")
     if dot and "label.NAME" in known and get_close_matches(first.lower(), ["label"]):
-        return f"did you mean {_LABEL_PREFIX}{rest}? "
+        return f"did you mean {LABEL_PREFIX}{rest}? "
     close = get_close_matches(_shown(text).lower(), list(known), n=1)
     return f"did you mean {close[0]}? " if close else ""
 
@@ -230,9 +230,9 @@ def _runs_checks(wanted: Iterable[str]) -> bool:
 def _labels(query: Mapping[str, list[str]], checks: Collection[Check]) -> frozenset[tuple[str, str]]:
     labels = set()
     for parameter, values in query.items():
-        if not parameter.startswith(_LABEL_PREFIX):
+        if not parameter.startswith(LABEL_PREFIX):
             continue
-        name = parameter.removeprefix(_LABEL_PREFIX)
+        name = parameter.removeprefix(LABEL_PREFIX)
         known = {check.labels[name] for check in checks if name in check.labels}
         if not known:
             names = {label for check in checks for label in check.labels}

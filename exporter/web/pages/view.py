@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from exporter.web.pages.words import State
-from exporter.web.query import BadParameterError, refuse_unknown_parameters
+from exporter.web.query import LABEL_PREFIX, BadParameterError, refuse_unknown_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,6 @@ LONGEST_REFRESH_SECONDS = 3600
 DEFAULT_REFRESH_SECONDS = 15
 """How often the page's script refreshes it: a few times between two scrapes at Prometheus' default interval."""
 
-_LABEL_PREFIX = "label."
 _LARGEST_PAGE = 10_000
 _MOST_DIGITS = 5
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
@@ -110,7 +109,7 @@ class StatusView:
             ("page", "" if self.page == 1 else str(self.page)),
             ("refresh", "" if self.refresh_seconds is None else str(self.refresh_seconds)),
         ]
-        labels = [(f"{_LABEL_PREFIX}{name}", value) for name, value in self.labels]
+        labels = [(f"{LABEL_PREFIX}{name}", value) for name, value in self.labels]
         return [(name, value) for name, value in pairs if value] + labels
 
     def path(self, **changes: Any) -> str:
@@ -147,7 +146,9 @@ def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> 
         text=values.get("find", ""),
         cause=values.get("cause", ""),
         check_type=values.get("check_type", ""),
-        labels=tuple([(name[len(_LABEL_PREFIX) :], text) for name, text in values.items() if _is_label(name)]),
+        labels=tuple(
+            [(name.removeprefix(LABEL_PREFIX), text) for name, text in values.items() if name.startswith(LABEL_PREFIX)]
+        ),
         group=group,
         sort=Sort(_one_of("sort", values.get("sort") or Sort.STATE, Sort)),
         page=_number("page", values.get("page") or "1", 1, _LARGEST_PAGE),
@@ -164,19 +165,10 @@ def read_refresh(query: Mapping[str, list[str]]) -> int | None:
     value = query.get("refresh", [""])[0].strip()
     if not value:
         return None
-    least, most = SHORTEST_REFRESH_SECONDS, LONGEST_REFRESH_SECONDS
-    if (
-        value.isascii()
-        and value.isdigit()
-        and len(value) <= _MOST_DIGITS
-        and int(value) in (0, *range(least, most + 1))
-    ):
-        return int(value)
+    seconds, least, most = _whole_number(value), SHORTEST_REFRESH_SECONDS, LONGEST_REFRESH_SECONDS
+    if seconds is not None and (seconds == 0 or least <= seconds <= most):
+        return seconds
     raise BadParameterError(f"refresh must be a whole number of seconds from {least} to {most}, or 0 for never")
-
-
-def _is_label(parameter: str) -> bool:
-    return parameter.startswith(_LABEL_PREFIX)
 
 
 def _one_of(parameter: str, value: str, known: Iterable[str]) -> str:
@@ -186,6 +178,12 @@ def _one_of(parameter: str, value: str, known: Iterable[str]) -> str:
 
 
 def _number(parameter: str, value: str, least: int, most: int) -> int:
-    if value.isascii() and value.isdigit() and len(value) < 6 and least <= int(value) <= most:
-        return int(value)
+    number = _whole_number(value)
+    if number is not None and least <= number <= most:
+        return number
     raise BadParameterError(f"{parameter} must be a whole number from {least} to {most}")
+
+
+def _whole_number(text: str) -> int | None:
+    """Return the number that a few digits are; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
