@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from OpenSSL._util import lib as openssl
 
 from exporter.net.errors import openssl_reason
+from exporter.net.tls.groups import set_groups
 from exporter.net.tls.pem_files import UNKNOWN_KIND_OF_KEY
 
 if TYPE_CHECKING:
@@ -134,12 +134,7 @@ def _limit_versions(context: SSL.Context, parameters: Parameters) -> None:
 
 
 def _limit_curves(context: SSL.Context, curves: tuple[str, ...]) -> None:
-    if not curves:
-        return
-    # pyOpenSSL has no public call for more than one curve.
-    set_curves = getattr(openssl, "SSL_CTX_set1_curves_list", None)
-    if set_curves is None or set_curves(context._context, ":".join(curves).encode()) != 1:  # noqa: SLF001 - as above
-        openssl.ERR_clear_error()  # else it would be reported as the reason of another failure
+    if curves and not set_groups(context, ":".join(curves).encode()):
         raise UnusableError("curve_preferences", "OpenSSL rejects them")
 
 

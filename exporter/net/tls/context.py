@@ -19,12 +19,12 @@ from time import time
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
-from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.tls.bounded_memory import BoundedMemory
 from exporter.net.tls.files import UnusableFileError, read_client_certificate, read_verifier
+from exporter.net.tls.groups import set_groups
 from exporter.net.tls.verification import VerifiedChain, verify_chain
 
 if TYPE_CHECKING:
@@ -176,15 +176,10 @@ def _suites(*, at_lowest_level: bool) -> bytes:
 
 
 def _prefer_groups(context: SSL.Context) -> None:
-    """Offer the first entry of _GROUPS that OpenSSL supports.
-
-    pyOpenSSL has no public call for it; if its library drops this one, handshakes merely take longer.
-    """
-    set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
+    """Offer the first entry of _GROUPS that OpenSSL supports; without one, handshakes merely take longer."""
     for groups in _GROUPS:
-        if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
+        if set_groups(context, groups):
             return
-        openssl.ERR_clear_error()  # else it would be reported as the reason of another failure
 
 
 def unusable(files: str, why: str) -> CheckFailed:
