@@ -39,6 +39,7 @@ from exporter.net.udp import Datagram
 from exporter.settings import (
     CheckSettings,
     Duration,
+    EveryAddressSettings,
     Host,
     Ip,
     IpPort,
@@ -70,6 +71,8 @@ __all__ = [
     "ConnectionFacts",
     "Datagram",
     "Duration",
+    "Endpoint",
+    "EveryAddressSettings",
     "Expectation",
     "Explained",
     "Field",

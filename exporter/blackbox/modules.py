@@ -11,8 +11,8 @@ from exporter.blackbox.recipe import MissingFileError, ModuleFiles
 from exporter.blackbox.shown import shown_module
 from exporter.blackbox.unexpanded import warn_of_unexpanded
 from exporter.config.block import Block
-from exporter.config.check_builder import with_preparation
 from exporter.config.files import MAX_TARGET_FILE_BYTES, Files
+from exporter.config.preparation import with_preparation
 from exporter.config.problems import Problems, suggest
 from exporter.config.secret_values import secret_values
 from exporter.config.secrets import mask_url_password

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from exporter.model import MetricSpec
+from exporter.net.every_address import ADDRESSES, EVERY_ADDRESS_METRICS
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.http.shared import HttpShared
     from exporter.model import Check, Expectation, ExpectationOutcome, Reason, Result, Subject
-    from exporter.net import Network
+    from exporter.net import Endpoint, Network
 
 
 class CheckExecutor(Protocol):
@@ -108,6 +109,8 @@ class CheckType:
             Raises ValueError, naming what is allowed, when the target is invalid.
         prepare: Called once, when the configuration is loaded; returns what every run of a check needs, which the check
             keeps as `prepared`. May raise CheckFailed, which each run then raises again.
+        endpoint: Returns the endpoint that a check connects to, for types that connect to one by its name and whose
+            settings are EveryAddressSettings; None for other types.
         conclude: Called by the runner with the outcomes of the expectations, in order, however the run ended; may
             record measurements and log lines in the attempt.
         min_interval_seconds: Default of `min_interval`.
@@ -136,6 +139,7 @@ class CheckType:
     sections: Callable[[CheckSettings], tuple[Section, ...]] = field(default=lambda settings: ())
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     prepare: Callable[[Check], object] = field(default=lambda check: None)
+    endpoint: Callable[[Check], Endpoint] | None = None
     conclude: Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None] | None = None
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
@@ -143,7 +147,13 @@ class CheckType:
     blocking: bool = False
 
     def __post_init__(self) -> None:
-        """Make `phases` one of the metrics."""
+        """Add to the metrics and subjects what follows from `phases` and `endpoint`."""
         metrics, phases = cast("object", self.metrics), cast("object", self.phases)  # a plugin may pass anything
+        subjects = cast("object", self.subjects)
         if isinstance(phases, MetricSpec) and isinstance(metrics, tuple) and phases not in metrics:
-            object.__setattr__(self, "metrics", (phases, *metrics))
+            metrics = (phases, *metrics)
+        if self.endpoint is not None and isinstance(metrics, tuple) and isinstance(subjects, tuple):
+            metrics += tuple(spec for spec in EVERY_ADDRESS_METRICS if spec not in metrics)
+            subjects += () if ADDRESSES in subjects else (ADDRESSES,)
+        object.__setattr__(self, "metrics", metrics)
+        object.__setattr__(self, "subjects", subjects)

@@ -19,8 +19,9 @@ from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
     CheckType,
+    Endpoint,
+    EveryAddressSettings,
     Field,
-    NetworkSettings,
     ProxySettings,
     TlsConfig,
     TlsSettings,
@@ -46,7 +47,7 @@ _MIN_INTERVAL_SECONDS = 3600.0
 PHASES = phase_durations("certificate", ("resolve", "connect", "starttls", "tls", "lists"))
 
 
-class CertificateSettings(NetworkSettings, TlsSettings, ProxySettings):
+class CertificateSettings(EveryAddressSettings, TlsSettings, ProxySettings):
     """Settings of type `certificate`."""
 
     starttls: StartTlsProtocol | None = Field(
@@ -124,6 +125,7 @@ CERTIFICATE = CheckType(
     subjects=(*REVOCATION_SUBJECTS, *CONNECTION_SUBJECTS),
     default_expectations=_expect_validity,
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target, default_port=_DEFAULT_PORT)),
     min_interval_seconds=_MIN_INTERVAL_SECONDS,
     needs_http_client=True,
 )

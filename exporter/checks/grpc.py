@@ -24,6 +24,7 @@ from exporter.plugin import (
     CONNECTION_SUBJECTS,
     CheckFailed,
     CheckType,
+    Endpoint,
     MetricSpec,
     Reason,
     Result,
@@ -199,6 +200,11 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
     return canonical_target(target, cast("GrpcSettings", settings))
 
 
+def _endpoint(check: Check) -> Endpoint:
+    target = parse_target(check.target, check.settings)
+    return Endpoint(target.host, target.port)
+
+
 GRPC = CheckType(
     name="grpc",
     description="Asks the health service of a gRPC server whether it, or one of its services, is serving",
@@ -210,4 +216,5 @@ GRPC = CheckType(
     subjects=(SERVING, STATUS, *CONNECTION_SUBJECTS),
     default_expectations=_expect_serving,
     validate_target=_validate_target,
+    endpoint=_endpoint,
 )

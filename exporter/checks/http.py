@@ -43,7 +43,7 @@ from exporter.http.subjects import (
 )
 from exporter.http.url import parse_http_url
 from exporter.http.value_finders import value_finders
-from exporter.http.wire import wire_request, with_objects_of
+from exporter.http.wire import endpoint_of, wire_request, with_objects_of
 from exporter.judging.content import remarks_of
 from exporter.judging.large_answers import costed, drop_large_observations, judge_large_observations, log_remarks
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
@@ -280,6 +280,7 @@ def _check_type(name: str, description: str) -> CheckType:
         subjects=SUBJECTS,
         default_expectations=_expect_status,
         validate_target=_validate_target,
+        endpoint=lambda check: endpoint_of(parse_http_url(check.target)),
         needs_http_client=True,
     )
 

@@ -28,8 +28,9 @@ from exporter.plugin import (
     CheckType,
     ConnectionFacts,
     Duration,
+    Endpoint,
+    EveryAddressSettings,
     Field,
-    NetworkSettings,
     PositiveDuration,
     Reason,
     Result,
@@ -54,7 +55,7 @@ _LINGER_RTTS = 2
 """How long to wait for missing replies when others have arrived: the longer of the two, as in ping(8)."""
 
 
-class IcmpSettings(NetworkSettings):
+class IcmpSettings(EveryAddressSettings):
     """Settings of type `icmp`."""
 
     count: int = Field(default=1, ge=1, le=1000, description="Echo requests to send")
@@ -239,4 +240,5 @@ ICMP = CheckType(
     subjects=(*ECHO_SUBJECTS, *ADDRESS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(check.target, 0),
 )

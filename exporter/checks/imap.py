@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from exporter.mail.imap_session import MOST_EXAMINED, ImapSession
 from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, ImapSettings, mail_place, target_reader
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, ImapSettings, endpoint_reader, mail_place, target_reader
 from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -78,5 +78,6 @@ IMAP = CheckType(
     reasons=(Reason.STATUS,),
     fit_expectation=fit_mail_expectation,
     validate_target=target_reader("IMAP"),
+    endpoint=endpoint_reader("IMAP"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -29,9 +29,10 @@ from exporter.ntp import (
 from exporter.plugin import (
     CheckFailed,
     CheckType,
+    Endpoint,
+    EveryAddressSettings,
     Explained,
     MetricSpec,
-    NetworkSettings,
     Reason,
     Result,
     Subject,
@@ -115,7 +116,7 @@ _SYNCHRONIZED = Subject(
 )
 
 
-class NtpSettings(NetworkSettings):
+class NtpSettings(EveryAddressSettings):
     """Settings of type `ntp`."""
 
 
@@ -237,4 +238,5 @@ NTP = CheckType(
     ),
     default_expectations=_expect_synchronized,
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target, default_port=DEFAULT_PORT)),
 )

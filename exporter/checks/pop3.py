@@ -15,7 +15,7 @@ from exporter.mail.headers import parse_header
 from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
 from exporter.mail.pop3_session import MOST_EXAMINED, Pop3Session
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, Pop3Settings, mail_place, target_reader
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, Pop3Settings, endpoint_reader, mail_place, target_reader
 from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -94,5 +94,6 @@ POP3 = CheckType(
     reasons=(Reason.STATUS,),
     fit_expectation=fit_mail_expectation,
     validate_target=target_reader("POP3"),
+    endpoint=endpoint_reader("POP3"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

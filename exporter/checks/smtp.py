@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
 from exporter.mail.message import build_message
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, mail_place, target_reader
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, endpoint_reader, mail_place, target_reader
 from exporter.mail.smtp_session import SmtpRefused
 from exporter.mail.subjects import CAPABILITIES, CODE, fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
@@ -116,5 +116,6 @@ SMTP = CheckType(
     subjects=(CODE, CAPABILITIES, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
     validate_target=target_reader("SMTP"),
+    endpoint=endpoint_reader("SMTP"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -15,8 +15,9 @@ from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.plugin import (
     CheckFailed,
     CheckType,
+    Endpoint,
+    EveryAddressSettings,
     MetricSpec,
-    NetworkSettings,
     ProxySettings,
     Reason,
     Result,
@@ -81,7 +82,7 @@ CIPHERS = Subject(name="ciphers", kind=ValueKind.TEXTS, description="Ciphers tha
 MACS = Subject(name="macs", kind=ValueKind.TEXTS, description="Message authentication codes that the server offers")
 
 
-class SshSettings(NetworkSettings, ProxySettings):
+class SshSettings(EveryAddressSettings, ProxySettings):
     """Settings of type `ssh`."""
 
     host_key_type: Literal["ed25519", "ecdsa", "rsa"] | None = Field(
@@ -187,4 +188,5 @@ SSH = CheckType(
         *ADDRESS_SUBJECTS,
     ),
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target, default_port=_PORT)),
 )

@@ -40,8 +40,8 @@ from exporter.plugin import (
     CheckFailed,
     CheckType,
     ConnectionFacts,
+    EveryAddressSettings,
     Field,
-    NetworkSettings,
     ProxySettings,
     Result,
     Subject,
@@ -74,7 +74,7 @@ BANNER = Subject(
 )
 
 
-class TcpSettings(NetworkSettings, ProxySettings, StreamDialogueSettings):
+class TcpSettings(EveryAddressSettings, ProxySettings, StreamDialogueSettings):
     """Settings of type `tcp`."""
 
     send: Annotated[str, BeforeValidator(refuse_unread_escapes)] | None = Field(
@@ -271,4 +271,5 @@ TCP = CheckType(
     subjects=(BANNER, *CONNECTED_SUBJECTS, HANDSHAKE, *DIALOGUE_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target)),
 )

@@ -21,7 +21,7 @@ from exporter.plugin import (
     Check,
     CheckFailed,
     CheckType,
-    NetworkSettings,
+    EveryAddressSettings,
     Reason,
     Result,
     current_attempt,
@@ -41,7 +41,7 @@ _REFUSAL_SECONDS = 0.5
 _TAKEN_NAMES = frozenset(("resolve", _REFUSAL))
 
 
-class UdpSettings(NetworkSettings, DialogueSettings):
+class UdpSettings(EveryAddressSettings, DialogueSettings):
     """Settings of type `udp`."""
 
     @model_validator(mode="after")
@@ -120,4 +120,5 @@ UDP = CheckType(
     subjects=(*CONNECTED_SUBJECTS, *DIALOGUE_SUBJECTS, *ADDRESS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target)),
 )

@@ -20,6 +20,7 @@ from exporter.plugin import (
     CONNECTION_SUBJECTS,
     CheckFailed,
     CheckType,
+    Endpoint,
     MetricSpec,
     Reason,
     Result,
@@ -216,6 +217,11 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
     return target
 
 
+def _endpoint(check: Check) -> Endpoint:
+    target = parse_target(check.target)
+    return Endpoint(target.host, target.port)
+
+
 WEBSOCKET = CheckType(
     name="websocket",
     description="Opens a WebSocket (ws or wss), judges the handshake and how it is closed, and can hold a dialogue",
@@ -235,4 +241,5 @@ WEBSOCKET = CheckType(
     default_expectations=_expect_upgrade,
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
+    endpoint=_endpoint,
 )

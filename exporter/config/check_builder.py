@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -14,6 +13,7 @@ from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.foreign_keys import is_misspelled
 from exporter.config.maintenance import maintenance_windows
 from exporter.config.model_fields import fields_of
+from exporter.config.preparation import tests_every_address, with_preparation
 from exporter.config.problems import Fault, quoted
 from exporter.config.retries import tell_retries_that_do_not_fit
 from exporter.config.secrets import mask_url_password
@@ -79,6 +79,8 @@ class CheckBuilder:
         alert = self._alert(whole, entries, data)
         if settings is None or "target" not in entries:
             return None
+        if tests_every_address(settings) and self._type.endpoint is None:
+            self._problems.add(entries["every_address"], f"is not supported by the type {self._type.name}")
         target = self._target(entries["target"], str(data["target"]), data["target"], settings)
         if common is None or target is None or len(self._problems) > before:
             return None
@@ -193,14 +195,6 @@ class CheckBuilder:
         except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
             self._problems.add(node, raised(self._type, "its target", error))
         return None
-
-
-def with_preparation(check: Check, check_type: CheckType) -> Check:
-    """Return the check with `prepared` from its type; without it if that fails, because each run fails likewise."""
-    try:
-        return replace(check, prepared=check_type.prepare(check))
-    except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
-        return check
 
 
 def _target_label(target: str, written: object) -> str:

@@ -8,9 +8,11 @@ from operator import getitem
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from exporter.config.expectations import ExpectationReader
+from exporter.config.preparation import tests_every_address
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
 from exporter.model import Expectation, leaves, within
+from exporter.net.every_address import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,6 +143,8 @@ class CheckExpectations:
         Raises:
             ValueError: When it can never be met with these settings, or the type raises an error.
         """
+        if any(part.subject is ADDRESSES for part in leaves([expectation])) and not tests_every_address(settings):
+            raise ValueError("can never be met without every_address: true")
         try:
             fitted = self._type.fit_expectation(expectation, settings)
         except ValueError as error:

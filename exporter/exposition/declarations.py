@@ -149,6 +149,8 @@ def kind_faults(check_type: Any) -> Iterator[str]:
     for name in ("executor", "default_expectations", "fit_expectation", "sections", "validate_target", "prepare"):
         if not callable(getattr(check_type, name)):
             yield f"has {'an' if name[0] in 'aeiou' else 'a'} {name} that cannot be called"
+    if check_type.endpoint is not None and not callable(check_type.endpoint):
+        yield "has an endpoint that cannot be called"
     for name in ("needs_http_client", "blocking"):
         if not isinstance(getattr(check_type, name), bool):
             yield f"has a {name} that is neither True nor False"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 
 from exporter.addresses import endpoint
 from exporter.net.proxy.settings import ProxySettings
-from exporter.settings import NetworkSettings, SecretiveLine, SingleLine, TlsSettings, parse_host_port
+from exporter.settings import EveryAddressSettings, SecretiveLine, SingleLine, TlsSettings, parse_host_port
 
 _NAME = re.compile(r"[0-9a-z_.-]+")  # gRPC over HTTP2, "Custom-Metadata"
 _OWN_NAMES = frozenset(("te", "content-type", "user-agent", "host", "connection", "transfer-encoding"))
@@ -56,7 +56,7 @@ class GrpcTarget(NamedTuple):
     tls: bool
 
 
-class GrpcSettings(NetworkSettings, TlsSettings, ProxySettings):
+class GrpcSettings(EveryAddressSettings, TlsSettings, ProxySettings):
     """Settings of type `grpc`."""
 
     service: SingleLine = Field(

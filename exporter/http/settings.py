@@ -15,7 +15,7 @@ from exporter.http.url import parse_http_url
 from exporter.net.proxy.settings import ProxySettings, secret_line
 from exporter.settings import (
     BasicAuth,
-    NetworkSettings,
+    EveryAddressSettings,
     ReadableFile,
     SecretiveLine,
     SettingsModel,
@@ -164,7 +164,7 @@ class OAuth2(SettingsModel):
         return self
 
 
-class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSettings):
+class HttpSettings(EveryAddressSettings, TlsSettings, ProxySettings, ResponseValuesSettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Method = Field(default="GET", description="Request method")

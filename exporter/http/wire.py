@@ -49,7 +49,7 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         ValueError: When the method or a header field contains a line break or a NUL.
     """
     content, upgrades = request.content, "upgrade" in request.headers
-    endpoint = Endpoint(_host(request.url), effective_port(request.url))
+    endpoint = endpoint_of(request.url)
     secure = request.url.scheme == "https"
     proxy = options.proxies.route(*endpoint, secure=secure)
     if proxy is not None and not secure:
@@ -130,5 +130,6 @@ def _connect_options(
     )
 
 
-def _host(url: httpx.URL) -> str:
-    return url.raw_host.decode("ascii").replace("%25", "%")  # an address's zone, RFC 6874
+def endpoint_of(url: httpx.URL) -> Endpoint:
+    """Return the endpoint that a URL names; an address keeps its zone (RFC 6874)."""
+    return Endpoint(url.raw_host.decode("ascii").replace("%25", "%"), effective_port(url))

@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from exporter.addresses import endpoint
+from exporter.addresses import Endpoint, endpoint
 from exporter.mail.addresses import parse_hello_name, parse_mail_address
 from exporter.mail.imap_commands import mailbox
 from exporter.mail.sasl import Credentials
 from exporter.net.proxy.settings import ProxySettings, secret_line
-from exporter.settings import Duration, NetworkSettings, PositiveDuration, SettingsModel, SingleLine, TlsSettings
+from exporter.settings import (
+    Duration,
+    EveryAddressSettings,
+    NetworkSettings,
+    PositiveDuration,
+    SettingsModel,
+    SingleLine,
+    TlsSettings,
+)
 from exporter.settings import parse_host_port as split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.model import Check
     from exporter.settings import CheckSettings
 
 MIN_INTERVAL_SECONDS = 300.0
@@ -108,6 +117,15 @@ def mail_place(target: str, protocol: str, settings: MailServerSettings) -> tupl
     return host, port
 
 
+def endpoint_reader(protocol: str) -> Callable[[Check], Endpoint]:
+    """Return the `CheckType.endpoint` of types that speak a protocol."""
+
+    def read(check: Check) -> Endpoint:
+        return Endpoint(*mail_place(check.target, protocol, cast("MailServerSettings", check.settings)))
+
+    return read
+
+
 def target_reader(protocol: str) -> Callable[[str, CheckSettings], str]:
     """Return the `CheckType.validate_target` of types that speak a protocol; what it returns includes the port."""
 
@@ -131,7 +149,7 @@ class EnvelopeSettings(MailServerSettings):
     )
 
 
-class SmtpSettings(EnvelopeSettings):
+class SmtpSettings(EnvelopeSettings, EveryAddressSettings):
     """Settings of type `smtp`."""
 
     sender: Annotated[SingleLine, AfterValidator(_sender)] | None = Field(
@@ -206,7 +224,7 @@ class MailboxSettings(MailServerSettings):
     )
 
 
-class ImapSettings(MailboxSettings):
+class ImapSettings(MailboxSettings, EveryAddressSettings):
     """Settings of type `imap`."""
 
     mailbox: MailboxName = Field(default="INBOX", max_length=500, description="Mailbox to examine")
@@ -219,7 +237,7 @@ class ImapSettings(MailboxSettings):
         return self
 
 
-class Pop3Settings(MailboxSettings):
+class Pop3Settings(MailboxSettings, EveryAddressSettings):
     """Settings of type `pop3`."""
 
     search: MessageSearch = Field(default=MessageSearch(), description="Conditions on messages; by default, all match")

@@ -6,7 +6,7 @@ Everything here is immutable and does no I/O, so that overlapping batches, worke
 from __future__ import annotations
 
 from exporter.model.certificates import CertificateFacts
-from exporter.model.checks import LONGEST_SCRAPE_SECONDS, AlertPolicy, AlertSeverity, AlertTerms, Check
+from exporter.model.checks import LONGEST_SCRAPE_SECONDS, AlertPolicy, AlertSeverity, AlertTerms, Check, EveryAddress
 from exporter.model.expectations import (
     PATTERN_OPERATORS,
     Expectation,
@@ -37,6 +37,7 @@ __all__ = [
     "Batch",
     "CertificateFacts",
     "Check",
+    "EveryAddress",
     "Expectation",
     "ExpectationOutcome",
     "Explained",

@@ -13,11 +13,12 @@ from exporter.model.results import Result
 from exporter.model.verdicts import ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from exporter.allowed_targets import AllowedTargets
     from exporter.model.expectations import Expectation
     from exporter.model.maintenance import MaintenanceWindow
+    from exporter.model.metrics import MetricSpec
     from exporter.model.verdicts import Reason
 
 LONGEST_SCRAPE_SECONDS = 120.0
@@ -76,6 +77,23 @@ SettingsT = TypeVar("SettingsT", default=Any)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EveryAddress:
+    """How a check tests every address of its target's name; lives with the check, shared by threads.
+
+    Attributes:
+        host: The name, or the only address.
+        port: The port; 0 for a protocol without ports.
+        phases: The family of the seconds spent in each phase; None when the type has none.
+        at: Returns the check of one address, without retries, from the address as text.
+    """
+
+    host: str
+    port: int
+    phases: MetricSpec | None
+    at: Callable[[str], Check]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Generic[SettingsT]):
     """One configured check of one target; lives as long as the configuration, shared by all threads.
 
@@ -102,6 +120,7 @@ class Check(Generic[SettingsT]):
         is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
             configuration; a runner completes other checks.
         prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
+        every_address: How it tests every address of its target's name; None when it tests one address.
         identity: What identifies it across a reload: name, type and target; its other settings may change.
         passed: The result that an executor returns when the protocol worked; the runner then judges the expectations.
     """
@@ -126,6 +145,7 @@ class Check(Generic[SettingsT]):
     allowed_targets: AllowedTargets | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
     prepared: object = field(default=None, repr=False, compare=False)
+    every_address: EveryAddress | None = field(default=None, repr=False, compare=False)
     identity: tuple[str, str, str] = field(init=False, repr=False, compare=False)
     passed: Result = field(init=False, repr=False, compare=False)
 

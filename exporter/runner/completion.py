@@ -10,8 +10,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.config.check_builder import with_preparation
 from exporter.config.expectations import ExpectationReader
+from exporter.config.preparation import with_preparation
 from exporter.expect import DURATION
 from exporter.foreign import repr_of
 from exporter.model import Check, leaves

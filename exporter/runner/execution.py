@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CodeType
 
+    from exporter.checks.base import CheckExecutor
     from exporter.model import Check, ResultStatus
     from exporter.runner.executors import BatchExecutors
     from exporter.runner.verdict import Verdict
@@ -74,6 +75,7 @@ class Execution:
         self.given_up = False
         self.task: asyncio.Task[object] | None = None
         self._executors = executors
+        self._get_executor: Callable[[str], CheckExecutor] = executors.get_executor
         self._declared = executors.declared.get(check.check_type, ANY_SERIES)
         self._deadline = deadline
         self._on_abandoned = on_abandoned
@@ -144,7 +146,7 @@ class Execution:
         self._arm(attempt)
         pending: object = None
         try:
-            pending = self._executors.get_executor(self.check.check_type).execute(self.check)
+            pending = self._get_executor(self.check.check_type).execute(self.check)
             answer = await pending
         except asyncio.CancelledError as error:
             return self._cancelled(attempt, error)

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from exporter.model import Reason
+from exporter.runner.every_address import EveryAddressExecution
 from exporter.runner.execution import Execution
 from exporter.runner.verdict import not_run
 
@@ -129,7 +130,8 @@ class FanOut:
             self._late_sends.add(late)
             late.add_done_callback(self._late_sends.discard)
 
-        execution = Execution(check, self._executors, self._deadline, leave_behind)
+        kind = Execution if check.every_address is None else EveryAddressExecution
+        execution = kind(check, self._executors, self._deadline, leave_behind)
         self._running.add(execution)
         try:
             result = await execution.run()

@@ -227,6 +227,6 @@ def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: f
 def _blocked_detail(check: Check, blocker: Blocker | None) -> str:
     if blocker is None:
         return "the event loop that runs the checks did not answer"
-    if blocker.execution.check is check:
+    if blocker.execution.check.name == check.name:
         return f"the check blocks the event loop at {blocker.place}"
     return f"the check {blocker.execution.check.name} blocked the event loop at {blocker.place}"

@@ -34,7 +34,15 @@ from exporter.settings.fields import (
     TlsVersion,
     refuse_control_characters,
 )
-from exporter.settings.models import BasicAuth, CheckSettings, NetworkSettings, SettingsModel, TlsConfig, TlsSettings
+from exporter.settings.models import (
+    BasicAuth,
+    CheckSettings,
+    EveryAddressSettings,
+    NetworkSettings,
+    SettingsModel,
+    TlsConfig,
+    TlsSettings,
+)
 from exporter.settings.quantities import duration_text, parse_duration, parse_size
 
 __all__ = [
@@ -43,6 +51,7 @@ __all__ = [
     "CaptureReferences",
     "CheckSettings",
     "Duration",
+    "EveryAddressSettings",
     "FileReference",
     "Host",
     "Ip",

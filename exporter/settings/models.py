@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from exporter.settings.fields import (
     Host,
@@ -77,6 +77,30 @@ class NetworkSettings(CheckSettings):
     connect_timeout_seconds: PositiveDuration | None = Field(
         default=None, alias="connect_timeout", description="Time limit of establishing the connection alone"
     )
+
+
+_EXCLUDED_BY_EVERY_ADDRESS = {
+    "connect_to": "which is one address",
+    "happy_eyeballs": "which takes the first address that answers",
+    "proxy": "which resolves the target's name itself",
+    "proxy_from_environment": "since a proxy resolves the target's name itself",
+}
+
+
+class EveryAddressSettings(NetworkSettings):
+    """How to resolve and connect, for every type that can check each address of its target's name."""
+
+    every_address: bool = Field(
+        default=False, description="Check every address that the target's name has, each separately; the worst decides"
+    )
+
+    @field_validator("every_address")
+    @classmethod
+    def _check_that_there_may_be_several(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic calls it
+        for name, why in _EXCLUDED_BY_EVERY_ADDRESS.items() if value else ():
+            if info.data.get(name):
+                raise ValueError(f"cannot be used with {name}, {why}")
+        return value
 
 
 class TlsSettings(CheckSettings):

@@ -16,7 +16,7 @@ from exporter.net.proxy.settings import ProxySettings, header_name
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.settings import (
     BasicAuth,
-    NetworkSettings,
+    EveryAddressSettings,
     SecretiveLine,
     Size,
     TlsSettings,
@@ -55,7 +55,7 @@ def _subprotocol(name: str) -> str:
 _HandshakeHeader = Annotated[str, AfterValidator(_handshake_header)]
 
 
-class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSettings):
+class WebSocketSettings(EveryAddressSettings, TlsSettings, ProxySettings, DialogueSettings):
     """Settings of type `websocket`."""
 
     headers: Annotated[Mapping[_HandshakeHeader, SecretiveLine], HostInAscii] = Field(
