@@ -28,7 +28,7 @@ from exporter.http_steps.settings import Capture, HttpStep
 from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.net.proxy.settings import ProxySettings
-from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
+from exporter.settings import EveryAddressSettings, TlsConfig, TlsSettings
 from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES
 from exporter.web_config.load import HTTP_KEYS, RATE_LIMIT_KEYS, SECTIONS
 from exporter.web_config.tls import TLS_KEYS
@@ -95,7 +95,7 @@ _SELECTORS = {
 }
 
 
-class _Connection(NetworkSettings, TlsSettings):
+class _Connection(EveryAddressSettings, TlsSettings):
     """The settings of every type that opens connections."""
 
 
@@ -173,7 +173,9 @@ def tls_keys() -> str:
 def _own_keys(type_name: str) -> str:
     """The keys of a check type that those of mail, or of connections, do not have with the same default."""
     settings = _TYPES[type_name].settings
-    taken = _properties(MailServerSettings if issubclass(settings, MailServerSettings) else _ProxiedConnection)
+    taken = _properties(_ProxiedConnection)
+    if issubclass(settings, MailServerSettings):
+        taken |= _properties(MailServerSettings)
     keys = _properties(settings)
     fields = settings.model_fields.items()
     required = tuple(info.alias or name for name, info in fields if info.is_required())

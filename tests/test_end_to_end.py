@@ -76,6 +76,7 @@ def checks(
         "--host-record=www.test,192.0.2.1,2001:db8::1",
         "--txt-record=www.test,hi",
         "--mx-host=www.test,mail.test,10",
+        "--host-record=several.test,127.0.0.1,::1",
     ]
     names: Dnsmasq = stack.enter_context(run_dnsmasq(directory / "dnsmasq", records))
     script = {"/bomb": respond(200, gzip_bomb(50 << 20), [("Content-Encoding", "gzip")]), "/hang": hold(),
@@ -130,6 +131,7 @@ def checks(
         "tcp-tls": (f"type: tcp, target: 'localhost:{nginx.tls_port}', tls: true, {trust}", OK, ""),
         "tcp-banner": (f"type: tcp, target: '{greeting.target}', expect: [{{banner: {{matches: '^220 '}}}}]", OK, ""),
         "tcp-closed": (f"type: tcp, target: '127.0.0.1:{closed}'", ERROR, "connect_refused"),
+        "tcp-addresses": (f"type: tcp, target: 'several.test:{closed}', resolver: '{names.server}', every_address: true", ERROR, "connect_refused"),
         "tcp-hole": (f"type: tcp, target: '127.0.0.1:{hole}', timeout: 200ms", ERROR, "connect_timeout"),
         "smtp": (f"type: smtp, target: '{smtp}', {login}, from: a@x.test, to: b@x.test", OK, ""),
         "imap": (f"type: imap, target: '{imap}', {login}, expect: [{{newest_age: {{lt: 1h}}, severity: warning}}]", WARNING, ""),

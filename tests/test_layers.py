@@ -75,7 +75,7 @@ INNER_LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tls",),
         ("dns", "proxy.route"),
         ("connect_options", "happy_eyeballs"),
-        ("connect",),
+        ("connect", "every_address"),
         ("proxy",),
         ("network", "received", "connection_report"),
         ("quic", "stream"),

@@ -15,6 +15,7 @@ from exporter.checks.tcp import BANNER, TCP, TcpCheckExecutor, TcpSettings
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Expectation, Reason, Result, ResultStatus
+from exporter.net.every_address import EVERY_ADDRESS_METRICS
 from exporter.runner.once import run_check
 from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
@@ -338,8 +339,9 @@ def test_tls_must_be_verified(run: Callable[..., Result], ca: trustme.CA, ca_fil
         values = measured(result)
         assert values["probe_tcp_duration_seconds{tls}"] > 0
         assert values["probe_tls_verified"] == 1
-        of_dialogues = {"probe_failed_due_to_bytes", "probe_expect_info", "probe_value"}
-        assert {name.partition("{")[0] for name in values} == {spec.name for spec in TCP.metrics} - of_dialogues
+        of_others = {"probe_failed_due_to_bytes", "probe_expect_info", "probe_value"}
+        of_others |= {spec.name for spec in EVERY_ADDRESS_METRICS}
+        assert {name.partition("{")[0] for name in values} == {spec.name for spec in TCP.metrics} - of_others
         result = run(server.target, f"{keys}, expect: [{{certificate_days_left: {{gt: 1e9}}}}]")
         assert result.reason is Reason.CERTIFICATE
     expired = server_context(certificates.expired(ca, "good.test"))

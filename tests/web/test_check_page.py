@@ -22,13 +22,21 @@ from exporter.model import (
     ValueKind,
     phase_durations,
 )
+from exporter.net.every_address import (
+    ADDRESS_COUNT,
+    ADDRESS_DURATION,
+    ADDRESS_FAILURE,
+    ADDRESS_STATUS,
+    ADDRESS_SUCCESS,
+)
 from exporter.web.pages import check_page
+from exporter.web.pages.addresses import address_rows
 from exporter.web.pages.causes import CauseCount, alike
 from exporter.web.pages.certificates import certificate_rows
 from exporter.web.pages.chart import chart_of
 from exporter.web.pages.queries import queries_about
 from exporter.web.pages.waterfall import PhaseBar, waterfall
-from exporter.web.pages.words import clock_text
+from exporter.web.pages.words import State, clock_text
 from tests.web.page_scenes import NOW_SECONDS, Reading, Scene, a_check, a_frame, a_result
 
 if TYPE_CHECKING:
@@ -142,6 +150,28 @@ def test_the_chain_is_shown_with_names_and_dates() -> None:
     assert "CN=shop 8 May 2033 to 6 Aug 2033; issued by CN=authority" in texts
     assert "for 0.example , 1.example" in texts
     assert "and 2 more" in texts
+
+
+def test_each_tested_address_has_a_row() -> None:
+    """The row shows the state of an address, how long its check took and why it fails, in the order of the test."""
+    measurements = [
+        Measurement(ADDRESS_COUNT, 2),
+        Measurement(ADDRESS_SUCCESS, 1.0, ("192.0.2.9",)),
+        Measurement(ADDRESS_STATUS, 1.0, ("192.0.2.9",)),
+        Measurement(ADDRESS_DURATION, 0.02, ("192.0.2.9",)),
+        Measurement(ADDRESS_SUCCESS, 0.0, ("192.0.2.10",)),
+        Measurement(ADDRESS_STATUS, 2.0, ("192.0.2.10",)),
+        Measurement(ADDRESS_DURATION, 0.3, ("192.0.2.10",)),
+        Measurement(ADDRESS_FAILURE, 1.0, ("192.0.2.10", "tls")),
+    ]
+    assert address_rows(measurements) == [
+        ("192.0.2.9", State.DEGRADED, "", 0.02),
+        ("192.0.2.10", State.FAILING, "tls", 0.3),
+    ]
+    scene = scene_of(a_check("shop"), ResultStatus.ERROR, measurements=tuple(measurements))
+    texts = " ".join(Reading(page_of(scene)).texts)
+    assert "Addresses State Address Time Reason degraded 192.0.2.9 20 ms failing 192.0.2.10 300 ms tls" in texts
+    assert "Addresses State" not in " ".join(Reading(page_of(scene_of(a_check("shop"), ResultStatus.OK))).texts)
 
 
 def test_the_chart_has_a_value_for_each_run() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from exporter.masking import unmasked
 from exporter.public_address import check_path
+from exporter.web.pages.addresses import address_rows
 from exporter.web.pages.certificates import certificate_rows
 from exporter.web.pages.chart import chart_of
 from exporter.web.pages.freshness import is_stale
@@ -85,6 +86,7 @@ def check_page(
         path=check_path(check.name),
         probe_path=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         chart=chart_of(runs.recent, frame.now_seconds),
+        addresses=address_rows(measurements),
         phases=waterfall(measurements),
         certificates=[] if latest is None else certificate_rows(latest.certificates, frame.now_seconds),
         measurements=measurements,
