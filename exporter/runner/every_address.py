@@ -88,14 +88,14 @@ class EveryAddressExecution(Execution):
         limits = SharedLimits(
             self._limit_seconds, self._limit_reason, attempt.ends_at, before_seconds, len(lookup.found.addresses)
         )
-        tasks: list[asyncio.Task[Result]] = []
+        tasks: list[asyncio.Task[None]] = []
         try:
             for address in lookup.tested:
                 await network.wait_for_turn(attempt, handshake=False)
                 check = replace(lookup.every.at(address), allowed_targets=self.check.allowed_targets)
                 execution = AddressExecution(address, check, self._executors, limits, attempt.seconds_so_far())
                 self._executions[address] = execution
-                tasks.append(asyncio.create_task(execution.run()))
+                tasks.append(asyncio.create_task(execution.test()))
             await asyncio.wait(tasks)
         except asyncio.CancelledError:
             for execution, task in zip(self._executions.values(), tasks, strict=True):
@@ -116,7 +116,7 @@ class EveryAddressExecution(Execution):
         """Return the verdict on all addresses; that on the check as a whole if it got no further than the lookup."""
         lookup = self._lookup
         if lookup is None or self.abandoned:
-            return super()._timed_out(attempt)
+            return self._broken_off(attempt, *self._exceeded_limit(attempt))
         outcomes = [self._outcome(address, attempt) for address in lookup.tested]
         verdict, lines = combined(outcomes, lookup.found, lookup.facts, lookup.every.phases)
         attempt.log += lines
@@ -127,7 +127,8 @@ class EveryAddressExecution(Execution):
         execution = self._executions.get(address)
         if execution is not None and execution.outcome is not None:
             return execution.outcome
-        return AddressOutcome(address, super()._timed_out(attempt), self._duration_seconds(), self._limit_seconds, ())
+        verdict = self._broken_off(attempt, *self._exceeded_limit(attempt))
+        return AddressOutcome(address, verdict, self._duration_seconds(), self._limit_seconds, ())
 
 
 def _report_lookup(every: EveryAddress, facts: ConnectionFacts) -> None:

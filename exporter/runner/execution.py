@@ -53,6 +53,7 @@ class Execution:
         abandoned: Whether the check ignored its cancellation and was left behind.
         given_up: Whether its batch was given up, so that no result is needed.
         task: The task that runs it, once started.
+        verdict: The verdict on the last attempt, once known.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Execution:
         self.abandoned = False
         self.given_up = False
         self.task: asyncio.Task[object] | None = None
+        self.verdict: Verdict | None = None
         self._executors = executors
         self._get_executor: Callable[[str], CheckExecutor] = executors.get_executor
         self._declared = executors.declared.get(check.check_type, ANY_SERIES)
@@ -114,6 +116,7 @@ class Execution:
             logger.warning("check %s was broken off", self.check.name, exc_info=error)
             detail = f"the check was broken off by {repr_of(error)}"
             verdict = broken_off(self.check, Attempt(), Reason.INTERNAL, detail)
+        self.verdict = verdict
         return self._finished(verdict)
 
     async def _attempts_until_done(self) -> Verdict:
@@ -216,6 +219,10 @@ class Execution:
         return self._broken_off(attempt, Reason.RUNNER, LOOP_BROKE)
 
     def _timed_out(self, attempt: Attempt) -> Verdict:
+        return self._broken_off(attempt, *self._exceeded_limit(attempt))
+
+    def _exceeded_limit(self, attempt: Attempt) -> tuple[Reason, str]:
+        """Return the reason and the detail of a timeout that happens now."""
         self._repair(attempt)  # the detail is built from its attributes
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
         limit = seconds_text(self._limit_seconds)
@@ -228,7 +235,7 @@ class Execution:
             detail = f"{detail}, in the phase {phase}"
         if attempt.timeout_detail:
             detail = f"{detail}: {attempt.timeout_detail}"
-        return self._broken_off(attempt, reason, detail)
+        return reason, detail
 
     def _arm(self, attempt: Attempt) -> None:
         self._expired = False

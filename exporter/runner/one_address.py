@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, Reason, Result
+    from exporter.model import Check, Reason
     from exporter.runner.executors import BatchExecutors
-    from exporter.runner.verdict import Verdict
 
 
 class SharedLimits(NamedTuple):
@@ -60,7 +59,15 @@ class AddressExecution(Execution):
         self._limits = limits
         self._started_seconds = started_seconds
 
-    def cut_off(self, task: asyncio.Task[Result], *, is_over: bool, given_up: bool) -> None:
+    async def test(self) -> None:
+        """Run the check of the address and keep the outcome."""
+        result, before = await self.run(), self._started_seconds
+        assert self.verdict is not None  # noqa: S101 - there is one with the result
+        log = [line._replace(offset_seconds=before + line.offset_seconds) for line in result.log]
+        ended_seconds = log.pop().offset_seconds if log else before  # the last line tells the verdict
+        self.outcome = AddressOutcome(self._address, self.verdict, result.duration_seconds, ended_seconds, tuple(log))
+
+    def cut_off(self, task: asyncio.Task[None], *, is_over: bool, given_up: bool) -> None:
         """Cancel the test: because its time is over, because no result is needed any more, or for another reason."""
         self._expired, self.given_up = is_over, given_up
         task.cancel()
@@ -69,16 +76,5 @@ class AddressExecution(Execution):
         """Adopt the limit of the attempt, which cuts this test off when it is exceeded."""
         limits = self._limits
         self._limit_seconds, self._limit_reason, attempt.ends_at = limits.seconds, limits.reason, limits.ends_at
+        self._began -= limits.before_seconds  # the check of the address takes as long as if it had done all that itself
         attempt.observe({ADDRESSES.name: limits.addresses})
-
-    def _duration_seconds(self) -> float:
-        return super()._duration_seconds() + self._limits.before_seconds
-
-    def _finished(self, verdict: Verdict) -> Result:
-        """Keep the outcome beside the result, which leaves out what was observed."""
-        result, before = super()._finished(verdict), self._started_seconds
-        *log, ending = [line._replace(offset_seconds=before + line.offset_seconds) for line in result.log]
-        self.outcome = AddressOutcome(
-            self._address, verdict, result.duration_seconds, ending.offset_seconds, tuple(log)
-        )
-        return result
