@@ -1,7 +1,7 @@
 """Tests every address of a target's name: one lookup, then one execution per address, all at the same time.
 
-The executions share the time limit of the attempt, so that a silent address delays no verdict beyond it. Further
-attempts look the name up again and test every address again.
+The executions share the time limit of the attempt, so that a silent address delays no verdict beyond it. A further
+attempt tests every address again.
 """
 
 from __future__ import annotations

@@ -279,6 +279,7 @@ UNFIT: list[tuple[CheckType, str]] = [
     (replace(BASE, name="ping\n"), "must have a name of small letters, digits, - and _"),
     (replace(BASE, name=None), "must have a name of small letters, digits, - and _"),  # type: ignore[arg-type]
     (replace(BASE, executor=None), "has an executor that cannot be called"),  # type: ignore[arg-type]
+    (replace(BASE, endpoint="x"), "has an endpoint that cannot be called"),  # type: ignore[arg-type]
     (replace(BASE, validate_target="x"), "has a validate_target that cannot be called"),  # type: ignore[arg-type]
     (replace(BASE, description=None), "has a description that is not text"),  # type: ignore[arg-type]
     (

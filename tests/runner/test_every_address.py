@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from exporter import checks_from_yaml, run_check
 from exporter.checks.builtin import BUILTIN
+from exporter.checks.http import HTTP
+from exporter.config import parse_config
+from exporter.errors import ConfigError
 from exporter.model import Reason, ResultStatus
 from exporter.net.every_address import ADDRESS_DURATION, ADDRESS_FAILURE, ADDRESS_STATUS, ADDRESS_SUCCESS
-from tests.checks.running import measured, outcome
+from exporter.plugin import (
+    CONNECTION_METRICS,
+    Check,
+    CheckType,
+    Endpoint,
+    EveryAddressSettings,
+    open_stream,
+    parse_host_port,
+    phase_durations,
+)
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.certificates import server_context, valid
 from tests.servers.process import accepts_tcp, free_port
 from tests.servers.tcp import black_hole, keep_silent, over_tls, reset, say, serve
@@ -286,6 +301,66 @@ def test_the_number_of_addresses_can_be_expected(site: Site) -> None:
         result = site.run("tcp", "expect: [{addresses: {ge: 2}}]")
     assert outcome(result) == (ERROR, Reason.EXPECTATION, "127.0.1.1: expected addresses ge 2, observed 1")
 
+
+def test_an_address_that_the_name_has_lost_has_no_series(
+    site: Site, start_dnsmasq: Callable[..., Dnsmasq], tmp_path: Path
+) -> None:
+    """Each run asks for the addresses that the name has now."""
+    hosts = tmp_path / "names"
+    hosts.write_text(f"127.0.1.1 {NAME}\n127.0.1.2 {NAME}\n", encoding="utf-8")
+    names = start_dnsmasq([f"--addn-hosts={hosts}", "--local=/test/"])
+    site.resolver = names.server
+    assert list(by_address(site.run("tcp"))) == ["127.0.1.1", "127.0.1.2"]
+    hosts.write_text(f"127.0.1.2 {NAME}\n127.0.1.3 {NAME}\n", encoding="utf-8")
+    names.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: list(by_address(site.run("tcp"))) == ["127.0.1.2", "127.0.1.3"])
+
+
+def test_connections_are_kept_for_each_address(site: Site) -> None:
+    """With `keep_alive`, the second run sends its requests over the connections of the first, to the same addresses."""
+    site.names("127.0.1.1", "127.0.1.2", "::1")
+    site.web()
+    keys = f'every_address: true, keep_alive: true, resolver: "{site.resolver}"'
+    with warm_runner(HTTP) as runner:
+        runs = [run_as_written(runner, HTTP, f"http://{NAME}:{site.port}/", keys) for _ in range(2)]
+    assert [by_address(run) for run in runs] == [{"127.0.1.1": At(0), "127.0.1.2": At(0), "::1": At(0)}] * 2
+    reused = [line.texts() for line in runs[1].log if line.message == "reused a connection"]
+    assert reused == [{"address": "127.0.1.1"}]
+
+
+def test_a_type_of_a_plugin_can_have_the_key(site: Site) -> None:
+    """It needs the settings and an endpoint; without the latter, the key is rejected rather than ignored."""
+    site.names("127.0.1.1", "127.0.1.2")
+    keys = f'every_address: true, resolver: "{site.resolver}"'
+    with serve(keep_silent, "127.0.1.1", site.port), warm_runner(KNOCK) as runner:
+        result = run_as_written(runner, KNOCK, f"{NAME}:{site.port}", keys)
+    assert by_address(result) == {"127.0.1.1": At(0), "127.0.1.2": At(2, "connect_refused")}
+    with pytest.raises(ConfigError, match="every_address: is not supported by the type knock"):
+        parse_config(
+            f"checks: [{{name: it, type: knock, target: a, {keys}}}]",
+            "checks.yml",
+            {"knock": replace(KNOCK, endpoint=None)},
+        )
+
+
+class Knocker:
+    """Connects and says nothing, through the interface for plugins."""
+
+    async def execute(self, check: Check[EveryAddressSettings]) -> Result:
+        host, port = parse_host_port(check.target)
+        async with await open_stream(host, port, check.settings):
+            return check.passed
+
+
+KNOCK = CheckType(
+    name="knock",
+    description="Connects",
+    executor=lambda context: Knocker(),
+    settings=EveryAddressSettings,
+    phases=phase_durations("knock", ("resolve", "connect")),
+    metrics=CONNECTION_METRICS,
+    endpoint=lambda check: Endpoint(*parse_host_port(check.target)),
+)
 
 FURTHER_KEYS = {
     "udp": "dialogue: [{send: hi}, {expect: ^hi}],",
