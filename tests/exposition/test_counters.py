@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from threading import Thread
 
-import pytest
-
 from exporter.exposition.counters import Counters, RecentPeak
-from exporter.exposition.histograms import Histogram
 from exporter.model import Batch, Measurement, MetricSpec, Reason, ResultStatus
 from tests.scraping import PHASES, STATUS_OK, check, failed, measured
-
-
-@pytest.mark.parametrize(
-    ("value", "counts"),
-    [(0.0, [1, 0, 0]), (1.0, [1, 0, 0]), (1.5, [0, 1, 0]), (2.0, [0, 1, 0]), (9.0, [0, 0, 1]), (math.inf, [0, 0, 1])],
-)
-def test_a_value_is_counted_up_to_its_bound(value: float, counts: list[int]) -> None:
-    """A bucket counts the values up to its bound, which is the meaning of `le`."""
-    histogram = Histogram((1.0, 2.0))
-    histogram.observe(value)
-    assert (histogram.counts, histogram.sum) == (counts, value)
-
-
-def test_nan_is_not_counted() -> None:
-    """NaN would spoil the sum for the rest of the process."""
-    histogram = Histogram((1.0,))
-    histogram.observe(math.nan)
-    histogram.observe(0.5)
-    assert (histogram.cumulated(), histogram.sum) == ([1, 1], 0.5)
 
 
 def test_failures_are_counted_by_reason() -> None:
