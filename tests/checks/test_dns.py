@@ -328,7 +328,7 @@ async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_every_transport(server: DnsServer, ca_file: Path, transport: str) -> None:
+async def test_a_question_can_be_asked_over_every_transport(server: DnsServer, ca_file: Path, transport: str) -> None:
     """The same question can be asked over UDP, TCP and TLS, and the server receives it over that transport."""
     place = f"localhost:{server.tls_port if transport == 'tls' else server.port}"
     tls = {"ca_file": str(ca_file)}

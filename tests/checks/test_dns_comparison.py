@@ -77,7 +77,9 @@ def test_servers_that_agree(runner: AsyncCheckRunner, start_dnsmasq: Callable[..
     assert 0 < compared(result, "duration_seconds")[f"127.0.0.1:{port}"] < 5
 
 
-def test_split_horizons(runner: AsyncCheckRunner, start_dnsmasq: Callable[..., Dnsmasq]) -> None:
+def test_views_that_differ_on_purpose_may_disagree(
+    runner: AsyncCheckRunner, start_dnsmasq: Callable[..., Dnsmasq]
+) -> None:
     """Different answers fail the check and are shown; with `agreement: false`, they are expected."""
     inside = start_dnsmasq(["--host-record=www.test,10.0.0.1"])
     outside = start_dnsmasq(["--host-record=www.test,192.0.2.1"])

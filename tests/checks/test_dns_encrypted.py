@@ -218,7 +218,7 @@ def test_paths_are_templates(template: str, value: str, path: str) -> None:
     assert expanded_path(template, value) == path
 
 
-def test_quic(ca: trustme.CA, run: Run) -> None:
+def test_a_question_can_be_asked_over_quic(ca: trustme.CA, run: Run) -> None:
     """A question over QUIC: id 0, its length before it, certificate facts, phases."""
     with run_doq_server(certificates.valid(ca, "127.0.0.1")) as server:
         expected = "expect: [{answers: 192.0.2.10}, {certificate_days_left: {gt: 1}}, {tls_version: TLS 1.3}]"

@@ -742,7 +742,7 @@ async def test_an_executor_leaves_its_client_open() -> None:
     assert len(server.requests) == 3
 
 
-async def test_a_plain_httpx_client_works() -> None:
+async def test_any_httpx_client_can_send_the_requests() -> None:
     """Embedders may bring any httpx client; redirects, limits and expectations work the same."""
     with run_http_server({"/": redirect("/x"), "/x": respond(200, b"there")}) as server:
         check = Check(name="it", check_type="http", target=server.url(), settings=HttpSettings())

@@ -117,7 +117,9 @@ def test_a_full_queue_is_waited_for(run: Callable[..., Result], tmp_path: Path) 
         assert outcome(run(path, "expect: [{connection: connect_timeout}]", "500ms")) == OK
 
 
-def test_speaks_tls(run: Callable[..., Result], tmp_path: Path, ca: trustme.CA, ca_file: Path) -> None:
+def test_tls_begins_at_once_or_by_a_negotiation_or_a_step(
+    run: Callable[..., Result], tmp_path: Path, ca: trustme.CA, ca_file: Path
+) -> None:
     """From the start, by a protocol's negotiation or by a step; with a name to verify, as a path has none."""
     context = server_context(certificates.valid(ca, "socket.test"))
     tls = f"tls_config: {{ca_file: {ca_file}, server_name: socket.test}}"

@@ -126,7 +126,7 @@ def test_a_missing_subprotocol_is_a_missed_expectation(run: Callable[..., Result
     assert outcome(result)[1:] == (Reason.EXPECTATION, "expected subprotocol eq mqtt, observed nothing")
 
 
-def test_credentials_decide(run: Callable[..., Result]) -> None:
+def test_a_server_that_wants_credentials_gets_them(run: Callable[..., Result]) -> None:
     """Basic authentication is understood by the server; without it, 401 is the status."""
     with run_websocket(credentials=("ann", "s3cret")) as server:
         assert run(server.url, "basic_auth: {username: ann, password: s3cret}").status is ResultStatus.OK
