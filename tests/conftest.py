@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
 import exporter
@@ -33,15 +33,23 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return ("asyncio", {"use_uvloop": True})
 
 
-@pytest.fixture(autouse=True)
-def blockbuster() -> Iterator[None]:
-    """Fail a test in which code of the exporter makes a blocking call on an event loop.
+@pytest.fixture(scope="session")
+def blocking_calls() -> BlockBuster:
+    """What finds blocking calls on an event loop by code of the exporter.
 
     Loading a configuration blocks by design, and tests may do so anywhere.
     """
-    with blockbuster_ctx(scanned_modules=[exporter]) as watch:
-        watch.functions["io.BufferedReader.read"].can_block_in("exporter/config/check_builder.py", "_settings")
-        yield
+    watch = BlockBuster(scanned_modules=[exporter])
+    watch.functions["io.BufferedReader.read"].can_block_in("exporter/config/check_builder.py", "_settings")
+    return watch
+
+
+@pytest.fixture(autouse=True)
+def blockbuster(blocking_calls: BlockBuster) -> Iterator[None]:
+    """Fail a test in which code of the exporter makes a blocking call on an event loop."""
+    blocking_calls.activate()
+    yield
+    blocking_calls.deactivate()
 
 
 @pytest.fixture(scope="session")

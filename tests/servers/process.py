@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 import pytest
 
@@ -28,6 +28,23 @@ _PORTS = range(15000, 32000)
 """Below the kernel's range for outgoing connections, so that no connection gets such a port by chance."""
 
 _random = random.SystemRandom()
+
+
+class RunningProcess(Protocol):
+    """What `subprocess.Popen` offers of a process."""
+
+    returncode: int | Any  # as typeshed has it
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class ServerFailed(Exception):  # noqa: N818 - it says what happened to a server
@@ -56,14 +73,14 @@ class ServerProcess:
         start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 5.0,
     ) -> None:
-        self._command = [*_die_with_parent(), *command]
+        self._command = command
         self._directory = directory
         self._is_ready = is_ready
         self._environment = {**os.environ, **(environment or {})}
         self._start_timeout_seconds = start_timeout_seconds
         self._stop_timeout_seconds = stop_timeout_seconds
         self._name = Path(command[0]).name
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: RunningProcess | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -96,14 +113,7 @@ class ServerProcess:
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            self._process = self._spawn(log)
         try:
             self._await_ready(self._process)
         except BaseException:
@@ -133,12 +143,22 @@ class ServerProcess:
         """Wait until the process exits by itself and return its exit code."""
         return self._running().wait(timeout_seconds)
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, log: BinaryIO) -> RunningProcess:
+        return subprocess.Popen(
+            [*_die_with_parent(), *self._command],
+            cwd=self._directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def _running(self) -> RunningProcess:
         if self._process is None:
             raise ServerFailed(f"{self._name} is not running")
         return self._process
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_ready(self, process: RunningProcess) -> None:
         give_up = time.monotonic() + self._start_timeout_seconds
         while not self._is_ready():
             if process.poll() is not None:
