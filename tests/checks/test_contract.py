@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from exporter.model import Check, Result
 
 TYPES = {check_type.name: check_type for check_type in BUILTIN}
-TIMEOUT = "700ms"
+TIMEOUT, LONG_TIMEOUT = "700ms", "4s"
 CANARY = "c4nary-in-a-c0al-mine"
 GARBAGE = b"\x00\xfe\xff garbage\r\n\r\n" * 20
 LOGIN = {"username": "u@mail.example", "password": CANARY}
@@ -343,13 +344,14 @@ def test_pages_show_the_same_series_each_time_and_no_secret(tmp_path: Path) -> N
             "program": "/usr/bin/env",
         }
         stack.enter_context(serve_unix(ports["unix"], repeat))  # type: ignore[arg-type] # a path, as above
-        checks = [written(one, ports[aim_at(one).transport], secret=True) for one in peered]
+        checks = [written(one, ports[aim_at(one).transport], secret=True) | {"timeout": LONG_TIMEOUT} for one in peered]
         exporter = stack.enter_context(
             run_exporter(tmp_path, json.dumps({"checks": checks}), "--log.level=debug", "--enable-exec")
         )
         scrapes = [exporter.get("/metrics")[1] for _ in range(2)]
-        pages = [exporter.get(path)[1] for path in ("/", "/config", *(f"/checks/{one.name}" for one in peered))]
-        pages += [exporter.get(f"/probe?check={one.name}")[1] for one in peered]
+        paths = ["/", "/config", *(f"{path}{one.name}" for path in ("/checks/", "/probe?check=") for one in peered)]
+        with ThreadPoolExecutor(8) as threads:
+            pages = [page for _, page in threads.map(exporter.get, paths)]
     log = "".join(path.read_text(encoding="utf-8", errors="replace") for path in tmp_path.glob("*.log"))
     assert series_of(scrapes[0]) == series_of(scrapes[1])
     assert [check_type.name for check_type in peered if f'check="{check_type.name}"' not in scrapes[0]] == []

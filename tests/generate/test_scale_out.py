@@ -31,7 +31,7 @@ WINDOW_SECONDS = 2.5 * INTERVAL_SECONDS
 SETTLING_SECONDS = 1.5
 """A sample has the time at which its scrape began, and is there when that has ended."""
 
-NAMES = frozenset(f"check-{number}" for number in range(500))
+NAMES = frozenset(f"check-{number}" for number in range(100))
 
 FRONT = """
 upstream exporters {{ {servers} }}
@@ -77,7 +77,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             for shard, config in enumerate(configs)
         ]
         running = Scene(exporters, servers)
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 120
         while counted(running).keys() != NAMES:
             assert time.monotonic() < give_up, sorted(NAMES - counted(running).keys())
             time.sleep(0.5)
@@ -136,7 +136,7 @@ def assert_each_is_scraped_once(scene: Scene, window: Window) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_each_check_runs_once_even_when_an_exporter_is_killed(scene: Scene) -> None:
     """Each interval has one run, by one of two exporters for one of two servers, even after one exporter is killed."""
     assert_each_is_scraped_once(scene, pass_window())
