@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Series = Mapping[str, float]
 
 _TOLERANCE_SECONDS = 0.3
+_MOST_PROBES = 5
+"""A busy machine can delay one of the programs by more than the tolerance, but hardly so many times in a row."""
 
 _NEWER = re.compile(r"probe_timeout_seconds|probe_failed_due_to_bytes|probe_tls_cipher_info\{.*")
 """Series that blackbox_exporter has in later versions than the one compared with."""
@@ -81,13 +83,24 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[tuple
         ThreadPoolExecutor(3) as threads,
     ):
 
-        def probe(pair: tuple[str, str]) -> Compared:
+        def probe(pair: tuple[str, str], probes_left: int = _MOST_PROBES) -> Compared:
             module, target = pair[0], target_of(pair[1], peers.places)
             path = probe_path(target, module)
             pages = (there.probe(target, module), strict.get(path)[1], usual.get(path)[1])
-            return Compared(*map(series_of, pages))
+            compared = Compared(*map(series_of, pages))
+            unexpected = differing(compared.there, compared.strict) - expected(pair)
+            is_late = any(map(is_time, unexpected))
+            return probe(pair, probes_left - 1) if is_late and probes_left > 1 else compared
 
         yield dict(zip(PAIRS, threads.map(probe, PAIRS), strict=True))
+
+
+def expected(pair: tuple[str, str]) -> set[str]:
+    return {name for names in EXPECTED.get(pair, {}).values() for name in names}
+
+
+def is_time(series: str) -> bool:
+    return "seconds" in series and "timestamp" not in series
 
 
 def differing(there: Series, here: Series) -> set[str]:
@@ -96,8 +109,7 @@ def differing(there: Series, here: Series) -> set[str]:
     ours = {_NEWER_LABEL.sub("", name): value for name, value in here.items() if not _NEWER.fullmatch(name)}
     found = theirs.keys() ^ ours.keys()
     for name in theirs.keys() & ours.keys():
-        is_time = "seconds" in name and "timestamp" not in name
-        if abs(theirs[name] - ours[name]) > (_TOLERANCE_SECONDS if is_time else 0.0):
+        if abs(theirs[name] - ours[name]) > (_TOLERANCE_SECONDS if is_time(name) else 0.0):
             found.add(name)
     return found
 
@@ -118,8 +130,7 @@ def test_a_strict_page_is_that_of_blackbox_exporter(
 ) -> None:
     """A page with --blackbox.strict has the same series and values, except for the documented differences."""
     there, strict, _ = compared[pair]
-    expected = {name for names in EXPECTED.get(pair, {}).values() for name in names}
-    assert differing(there, strict) == expected, (dict(there), dict(strict))
+    assert differing(there, strict) == expected(pair), (dict(there), dict(strict))
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
