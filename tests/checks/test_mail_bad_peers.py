@@ -85,7 +85,7 @@ def test_silence_is_a_timeout_in_a_phase(run: RunCheck, check_type: str) -> None
             result = run(check_type, server.target, "tls: starttls", "300ms")
         detail = "not done within the timeout of 300 ms, in the phase greeting"
         assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
-        assert result.duration_seconds < 2
+        assert result.duration_seconds < 10
         assert measured(result)[f"probe_{check_type}_duration_seconds{{greeting}}"] > 0.2
         _wait_until_closed(server.port)
 

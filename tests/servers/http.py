@@ -7,6 +7,7 @@ closed when it returns. Other paths are answered with 404.
 from __future__ import annotations
 
 import gzip
+import struct
 import time
 import zlib
 from contextlib import contextmanager
@@ -208,10 +209,14 @@ class Always(dict[str, "Act"]):
 
 def gzip_bomb(decoded_bytes: int) -> bytes:
     """This many zeros as gzip, a thousandth of that in size."""
-    deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = bytes(1 << 20)
-    parts = [deflate.compress(block) for _ in range(decoded_bytes >> 20)]
-    return b"".join((*parts, deflate.flush()))
+    block, blocks = bytes(1 << 20), decoded_bytes >> 20
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    part = deflate.compress(block) + deflate.flush(zlib.Z_FULL_FLUSH)  # refers to nothing before, so that it repeats
+    checksum = 0
+    for _ in range(blocks):
+        checksum = zlib.crc32(block, checksum)
+    header = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return header + part * blocks + deflate.flush() + struct.pack("<II", checksum, blocks << 20)
 
 
 def gzipped(body: bytes) -> bytes:
