@@ -57,6 +57,11 @@ class Served(NamedTuple):
     asked: list[str]
 
 
+def questions(server: Served) -> list[str]:
+    """What a name server was asked, in order; a question whose answer came late is asked again, and counts once."""
+    return list(dict.fromkeys(server.asked))
+
+
 class NamesServed(asyncio.DatagramProtocol):
     """Answers from a zone as `serving` describes it."""
 

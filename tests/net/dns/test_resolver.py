@@ -13,7 +13,7 @@ import dns.rrset
 import pytest
 
 from tests.net.connecting import LOOP_NAMES, LOOPS
-from tests.net.dns.naming import NamesServed, Place, resolve, serving
+from tests.net.dns.naming import NamesServed, Place, questions, resolve, serving
 from tests.servers.dns import run_dns_server
 from tests.servers.sockets import sockets_to
 from tests.waiting import until
@@ -105,7 +105,7 @@ async def test_chooses_the_family(place: Place, host: str, ip_protocol: str, res
     async with serving(place, ZONE) as server:
         found = await resolve(place.lookups(), host, ip_protocol=ip_protocol)
     assert found == result.replace("SERVER", f"127.0.0.1:{place.port}")
-    assert server.asked == [f"{kind} {host}" for kind in asked.split()]
+    assert questions(server) == [f"{kind} {host}" for kind in asked.split()]
 
 
 async def test_any_asks_for_both_families_at_once(place: Place) -> None:
@@ -138,7 +138,7 @@ async def test_completes_names_with_search_domains(place: Place, host: str, opti
     place.resolv_conf.write_text(f"nameserver 127.0.0.1\nsearch a.test b.test\n{options}\n", encoding="utf-8")
     async with serving(place, {}) as server:
         assert await resolve(place.lookups(), host) == f"resolve: {host} does not exist"
-    assert server.asked == [f"{kind} {name}" for name in asked for kind in ("A", "AAAA")]
+    assert questions(server) == [f"{kind} {name}" for name in asked for kind in ("A", "AAAA")]
 
 
 async def test_stops_searching_at_the_first_address(place: Place) -> None:
@@ -146,7 +146,7 @@ async def test_stops_searching_at_the_first_address(place: Place) -> None:
     place.resolv_conf.write_text("nameserver 127.0.0.1\nsearch bad.test good.test\n", encoding="utf-8")
     async with serving(place, {"A db.bad.test": "SERVFAIL", "A db.good.test": "192.0.2.9"}) as server:
         assert await resolve(place.lookups(), "db") == "192.0.2.9"
-    assert server.asked == ["A db.bad.test", "AAAA db.bad.test", "A db.good.test"]
+    assert questions(server) == ["A db.bad.test", "AAAA db.bad.test", "A db.good.test"]
 
 
 @pytest.mark.parametrize("happy_eyeballs", [False, True])
@@ -157,7 +157,7 @@ async def test_searches_by_name_and_not_by_family(place: Place, absent: str, *, 
     zone = {"A db.near.test": absent, "AAAA db.near.test": "2001:db8::1", "A db.far.test": "192.0.2.1"}
     async with serving(place, zone) as server:
         assert await resolve(place.lookups(), "db", happy_eyeballs=happy_eyeballs) == "2001:db8::1"
-    assert sorted(server.asked) == ["A db.near.test", "AAAA db.near.test"]
+    assert sorted(questions(server)) == ["A db.near.test", "AAAA db.near.test"]
 
 
 async def test_an_alias_of_nothing_exists(place: Place) -> None:

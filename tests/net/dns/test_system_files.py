@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.net.dns.system_files import NameServer, ResolverConfig, parse_hosts, parse_resolv_conf
 from tests.net.connecting import LOOP_NAMES, LOOPS
-from tests.net.dns.naming import Place, resolve, serving
+from tests.net.dns.naming import Place, questions, resolve, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ async def test_hosts_file_comes_first(place: Place) -> None:
         assert await resolve(lookups, "six.test") == "2001:db8::1"
         assert server.asked == []
         assert await resolve(lookups, "six.test", ip_protocol="ip4") == "resolve: six.test does not exist"
-    assert server.asked == ["A six.test", "AAAA six.test"]
+    assert questions(server) == ["A six.test", "AAAA six.test"]
 
 
 async def test_notices_changed_files_with_the_next_batch(place: Place) -> None:
@@ -96,7 +96,7 @@ async def test_notices_changed_files_with_the_next_batch(place: Place) -> None:
         assert await resolve(place.lookups(), "new.test") == "192.0.2.7"
         place.hosts.write_text("192.0.2.8 new.test\n", encoding="utf-8")
         assert await resolve(place.lookups(), "new.test") == "192.0.2.8"
-    assert server.asked == ["A new.test"]
+    assert questions(server) == ["A new.test"]
 
 
 async def test_localhost_is_this_host(place: Place) -> None:
