@@ -12,8 +12,8 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from exporter.config.problems import Node, quoted
-from exporter.config.yaml_nodes import MAX_DEPTH, MAX_NODES
 from exporter.config.yaml_scalars import read_scalar
+from exporter.config.yaml_tree import MAX_DEPTH, MAX_NODES
 from exporter.judging.json_faults import json_fault
 
 if TYPE_CHECKING:

@@ -180,7 +180,7 @@ def test_files_that_are_not_lists_are_rejected() -> None:
     Path("d.yaml").write_text("- targets: [a\n", encoding="utf-8")
     Path("e.yml").write_text("# nothing yet\n", encoding="utf-8")
     assert refusal_of(PORTS.replace("*.json", "*.json, d.yaml, e.yml")).splitlines() == [
-        "d.yaml:2:1: is not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'",
+        'd.yaml:1:12: is not valid YAML: this "[" is not closed',
         "e.yml: is empty; a file without targets has the text []",
         "targets/a.json:1:1: must be a list of groups with the keys targets and labels",
         "targets/b.json: is not UTF-8 (line 1)",
