@@ -52,7 +52,7 @@ NAMES = {
 
 PLACES = {
     "http": 'type: http, target: "http://{}/"',
-    "https": 'type: http, target: "https://me.{}:8443/path?a=b#c"',
+    "https": 'type: http, target: "https://me.{}:8443/path?a=b"',
     "json-http": 'type: json-http, target: "http://{}/"',
     "tcp": 'type: tcp, target: "{}:80"',
     "tcp-tls": 'type: tcp, tls: true, target: "{}:443"',

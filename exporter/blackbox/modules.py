@@ -162,7 +162,7 @@ def _read(path: Path, problems: Problems, files: Files) -> dict[str, Module]:
     try:
         text = files.read_text(path, MAX_TARGET_FILE_BYTES)
     except ValueError as error:
-        problems.add_at(str(path), 0, 0, "", str(error))
+        problems.add_unreadable(path, error)
         return {}
     root = load_document(text, str(path), problems, is_of_go=True)
     if root is None or root.value is None:

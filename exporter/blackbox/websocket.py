@@ -13,7 +13,7 @@ from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.websocket import WEBSOCKET
 from exporter.config.block import Block
 from exporter.http.request_rules import field_text
-from exporter.websocket.settings import WebSocketSettings
+from exporter.websocket.settings import WebSocketSettings, parse_target
 
 if TYPE_CHECKING:
     from exporter.blackbox.recipe import ModuleFiles
@@ -58,4 +58,5 @@ def _headers(block: Block, module_files: ModuleFiles) -> dict[str, str]:
 
 
 def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
-    return Aim(WEBSOCKET.validate_target(target, settings), settings)
+    parse_target(target)
+    return Aim(target, settings)

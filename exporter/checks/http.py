@@ -41,7 +41,7 @@ from exporter.http.subjects import (
     SUBJECTS,
     expected_status,
 )
-from exporter.http.url import parse_http_url
+from exporter.http.url import parse_http_url, refuse_fragment
 from exporter.http.value_finders import value_finders
 from exporter.http.wire import endpoint_of, wire_request, with_objects_of
 from exporter.judging.content import remarks_of
@@ -255,6 +255,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
     url = parse_http_url(target)
+    refuse_fragment(target)
     if cast("HttpSettings", settings).http3 and url.scheme != "https":
         raise ValueError("is not an https URL, which http3 requires")
     return target

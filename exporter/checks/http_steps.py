@@ -19,7 +19,7 @@ from exporter.http.report import answer_observations, head_observations
 from exporter.http.response import decode_later
 from exporter.http.shared import HttpShared
 from exporter.http.subjects import SUBJECTS, expected_status
-from exporter.http.url import parse_http_url
+from exporter.http.url import parse_http_url, refuse_fragment
 from exporter.http_steps.prepared import PreparedSteps, prepared_steps
 from exporter.http_steps.series import STEPS_METRICS, steps_measurements
 from exporter.http_steps.session import StepsSession
@@ -223,6 +223,7 @@ def _default_expectations(settings: CheckSettings, own: Sequence[Expectation]) -
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
     parse_http_url(target)
+    refuse_fragment(target)
     return target
 
 

@@ -13,6 +13,7 @@ from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS, FAILE
 from exporter.dialogue.over_stream import measure_phases
 from exporter.expect import evaluate
 from exporter.http.subjects import HEADER, STATUS
+from exporter.http.url import refuse_fragment
 from exporter.judging.content import HeaderFields
 from exporter.model import leaves
 from exporter.plugin import (
@@ -214,6 +215,7 @@ def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expec
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
     parse_target(target)
+    refuse_fragment(target)
     return target
 
 

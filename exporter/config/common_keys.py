@@ -33,7 +33,14 @@ def _check_label_name(name: str) -> str:
 LabelName = Annotated[str, AfterValidator(_check_label_name)]
 """A label name in the characters that every version of Prometheus accepts."""
 
-CheckName = Annotated[SingleLine, Field(min_length=1, max_length=200)]
+
+def _refuse_outer_spaces(name: str) -> str:
+    if name != name.strip():
+        raise ValueError("begins or ends with a space; remove it")
+    return name
+
+
+CheckName = Annotated[SingleLine, Field(min_length=1, max_length=200), AfterValidator(_refuse_outer_spaces)]
 """The name of a check."""
 
 

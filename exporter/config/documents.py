@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.files import MAX_DOCUMENT_BYTES
+from exporter.config.files import MAX_DOCUMENT_BYTES, NotUtf8Error
 from exporter.config.foreign_keys import meant_document_key
 from exporter.config.problems import quoted
 from exporter.config.yaml_nodes import load_document
@@ -58,34 +58,51 @@ class DocumentReader:
         self._documents: list[Document] = []
         self._plugins: tuple[Node, ...] = ()
         self._open: list[Path] = []
+        self._main_keys: dict[str, Node] = {}
 
     def read(self, path: Path, text: str | None = None) -> Documents:
         """Read everything, starting from the main file or from its text."""
         self._read(path, text, ())
         if not self._problems and not any(document.checks for document in self._documents):
-            self._problems.add_at(str(path), 0, 0, "", "has no checks")
+            self._tell_no_checks(path)
         return Documents(tuple(self._documents), self._plugins)
 
-    def _read(self, path: Path, text: str | None, defaults: tuple[Node, ...]) -> None:
+    def _tell_no_checks(self, path: Path) -> None:
+        """Report that there are no checks, at the key that should have led to some."""
+        keys = self._main_keys
+        if "checks" in keys:
+            self._problems.add(keys["checks"], f"is empty{_LISTS['checks']}", on_key=True)
+        elif "include" in keys:
+            self._problems.add(keys["include"], "leads to no checks", on_key=True)
+        else:
+            self._problems.add_at(str(path), 1, 1, "", "has no checks; write the key checks")
+
+    def _read(self, path: Path, text: str | None, defaults: tuple[Node, ...], included_by: Node | None = None) -> None:
         before = len(self._problems)
         if text is None:
             try:
                 text = self._files.read_text(path, MAX_DOCUMENT_BYTES)
             except ValueError as error:
-                self._problems.add_at(str(path), 0, 0, "", str(error))
+                if included_by is None or isinstance(error, NotUtf8Error):
+                    self._problems.add_unreadable(path, error)
+                else:
+                    self._problems.add(included_by, f"{quoted(str(path))} {error}")
                 return
         root = load_document(text, str(path), self._problems)
-        if root is None:
+        if root is None or root.value is None:
             if len(self._problems) == before:
                 self._problems.add_at(str(path), 0, 0, "", "is empty; it needs the key checks")
             return
         if not isinstance(root.value, dict):
-            self._problems.add(root, f"must be a mapping with the keys {', '.join(DOCUMENT_KEYS)}")
+            hint = '; write "checks:" above the list' if isinstance(root.value, list) else ""
+            self._problems.add(root, f"must be a mapping with the keys {', '.join(DOCUMENT_KEYS)}{hint}")
             return
         self._read_keys(path, root.value, defaults)
 
     def _read_keys(self, path: Path, keys: dict[str, Node], defaults: tuple[Node, ...]) -> None:
         is_main = not self._open
+        if is_main:
+            self._main_keys = keys
         for key, node in keys.items():
             if key not in DOCUMENT_KEYS and not key.startswith(ANCHORS_PREFIX):
                 message = f"is not a valid key; {meant_document_key(key, DOCUMENT_KEYS)}"
@@ -112,15 +129,20 @@ class DocumentReader:
         if "\0" in text:
             self._problems.add(pattern, "cannot be read")
             return
-        for path in self._files.find(directory, text):
+        found = self._files.find(directory, text)
+        if not found:
+            self._problems.warn(pattern, f"{quoted(text)} matches no file")
+        for path in found:
             real = Path(os.path.realpath(path))
             if real in self._open:
                 self._problems.add(pattern, f"includes {path}, which is already being read")
             elif len(self._documents) >= MAX_DOCUMENTS:
                 self._problems.add(pattern, f"leads to more than {MAX_DOCUMENTS} files")
                 return
+            elif path.is_dir():
+                self._problems.add(pattern, f"{quoted(text)} is a directory; write {text.rstrip('/')}/*.yml")
             elif path.exists():
-                self._read(path, None, defaults)
+                self._read(path, None, defaults, pattern)
             else:
                 self._problems.add(pattern, f"{quoted(text)} does not exist")
 

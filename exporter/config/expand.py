@@ -161,6 +161,12 @@ def _of_file(entries: Entries, target: FileTarget) -> Expanded:
 
 def _values(node: Node, problems: Problems) -> list[Node]:
     if isinstance(node.value, list) and node.value:
+        first: dict[tuple[type, object], Node] = {}
+        for item in node.value:
+            if not isinstance(item.value, dict | list):
+                place = first.setdefault((type(item.value), item.value), item)
+                if place is not item:
+                    problems.add(item, f"is listed twice, first in line {place.line}")
         return node.value
     problems.add(node, "must be a list of at least one value")
     return []

@@ -160,7 +160,10 @@ class ExpectationReader:
         return found[0] if len(found) == 1 else _group("all_of", found)
 
     def _read_subject(self, location: Location, subject: Subject, item: dict[str, object]) -> list[Expectation]:
+        before = len(self.faults)
         selector, selector_text = self._selector(location, subject, item)
+        if len(self.faults) > before and item.keys().isdisjoint(ALL_OPERATORS):
+            return []  # the operators may have been written in place of the selector
         compared = self._compared(location, subject, item)
         operands = self._operands(location, compared, item)
         missing_ok = self._missing_ok(location, item, operands)

@@ -13,6 +13,22 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_TARGET_FILE_BYTES = 4 * 1024 * 1024
 
 _MAX_DIRECTORIES = 1000
+_GZIP = b"\x1f\x8b"
+
+
+class NotUtf8Error(ValueError):
+    """Raised for a file that is not UTF-8, with the position of the first wrong byte.
+
+    Attributes:
+        line: Line, from 1; 0 when the whole file has another encoding.
+        column: Column in characters, from 1; 0 when the whole file has another encoding.
+    """
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(f"{message} (line {line}, column {column})" if line else message)
+        self.message = message
+        self.line = line
+        self.column = column
 
 
 class Files:
@@ -59,8 +75,9 @@ class Files:
         """Read a UTF-8 file; the same file is read only once in a load.
 
         Raises:
-            ValueError: When it is missing, unreadable, not a regular file, too large or not UTF-8. The message says so
-                without quoting the content.
+            NotUtf8Error: When it is not UTF-8.
+            ValueError: When it is missing, unreadable, not a regular file or too large. The message says so without
+                quoting the content.
         """
         self.note(path)
         if path not in self._texts:
@@ -96,8 +113,22 @@ def _read_bytes(path: Path, limit_bytes: int) -> bytes:
 
 
 def _decode(content: bytes) -> str:
+    encoding = _other_encoding(content[:4])
+    if encoding:
+        raise NotUtf8Error(f"is {encoding}; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"is not UTF-8 (line {line})") from error
+        if content.startswith(_GZIP):
+            raise NotUtf8Error("is compressed with gzip; save it as text in UTF-8") from error
+        before = content[: error.start].decode("utf-8-sig")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise NotUtf8Error("is not UTF-8", line, column) from error
+
+
+def _other_encoding(start: bytes) -> str:
+    """Return the encoding that the first four bytes of a file prove; empty for UTF-8 and for none."""
+    if start in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "UTF-32"
+    is_pairs = [byte == 0 for byte in start] in ([False, True, False, True], [True, False, True, False])
+    return "UTF-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") or is_pairs else ""

@@ -41,7 +41,7 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     if operator == "exists":
         return _flag(value)
     if operator in PATTERN_OPERATORS:
-        operand: object = _pattern(str(_text(value)))
+        operand: object = _pattern(_nonempty(value))
     else:
         operand = _COMPILE[subject.kind](subject, operator, value)
     if subject.choices:
@@ -75,6 +75,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text" + ("" if isinstance(value, dict | list) else "; put it in quotes"))  # noqa: TRY004
     return value
+
+
+def _nonempty(value: object) -> str:
+    text = str(_text(value))
+    if not text:
+        raise ValueError("is found in every text; write exists: true or exists: false")
+    return text
 
 
 def _number(value: object) -> int | float:
@@ -171,7 +178,7 @@ def _status_range(value: object) -> tuple[int, int]:
 def _compile_text(subject: Subject, operator: Operator, value: object) -> object:
     if operator in _SETS:
         return tuple(_choice(subject, item) for item in _list(value))
-    return str(_text(value)) if operator == "contains" else _choice(subject, value)
+    return _nonempty(value) if operator == "contains" else _choice(subject, value)
 
 
 def _choice(subject: Subject, value: object) -> str:

@@ -6,6 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from exporter.config.files import NotUtf8Error
 from exporter.errors import ConfigError, ConfigProblem
 
 if TYPE_CHECKING:
@@ -108,6 +109,13 @@ class Problems:
             return
         self._said.add(said)
         self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
+
+    def add_unreadable(self, file: Path, error: ValueError) -> None:
+        """Record that a file could not be read, at the byte that is not UTF-8 if that is why."""
+        if isinstance(error, NotUtf8Error):
+            self.add_at(str(file), error.line, error.column, "", error.message)
+        else:
+            self.add_at(str(file), 0, 0, "", str(error))
 
     def warn(self, node: Node, message: str) -> None:
         """Record a warning about what is allowed but probably not intended; once per position."""

@@ -94,7 +94,7 @@ class TargetFiles:
         try:
             text = self._files.read_text(path, MAX_TARGET_FILE_BYTES)
         except ValueError as error:
-            self._problems.add_at(str(path), 0, 0, "", str(error))
+            self._problems.add_unreadable(path, error)
             return None
         before = len(self._problems)
         if path.suffix.lower() == ".json" and text.strip():

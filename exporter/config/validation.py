@@ -47,6 +47,11 @@ _WANTED = {
     "none_required": "null",
     "finite_number": "a finite number",
 }
+_FLAG_WORDS = {
+    **dict.fromkeys(("yes", "on", "y", "1", "true", "enabled"), "true"),
+    **dict.fromkeys(("no", "off", "n", "0", "false", "disabled"), "false"),
+}
+_MOST_DIGITS = 20
 _WANTS_MAPPING = frozenset(("dict_type", "model_type", "model_attributes_type"))
 _SCALAR_TYPES = frozenset(("int_type", "float_type", "bool_type"))
 
@@ -118,6 +123,8 @@ def _faults(
     for error in errors:
         location, value = _reach(data, error["loc"])
         on_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+        if error["type"] == "too_short" and len(value) >= error["ctx"]["min_length"]:
+            continue  # it only seems so without the items that have faults
         if error["type"] == "missing":
             known = _known(fields, (*location, ""), known_keys)
             if isinstance(value, dict) and is_misspelled(str(error["loc"][-1]), value, known):
@@ -128,7 +135,8 @@ def _faults(
         elif on_key:
             message = _message(error, quoted(shown_key(str(location[-1]))), "")
         elif isinstance(value, list) and not fields.takes_list(location):
-            message = f"must be {_WANTED.get(error['type'], 'one value')}, not a list"
+            wanted, hint = _WANTED.get(error["type"], "one value"), _as_mapping(error["type"])
+            message = f"must be {wanted}, not a list{hint and f'{hint}, without a dash'}"
             if error["type"] not in _WANTS_MAPPING:
                 lists.add(location)
         else:
@@ -172,6 +180,26 @@ def _several(location: Location, lists: Collection[Location]) -> str:
     )
 
 
+def _as_mapping(kind: str) -> str:
+    """Return how a mapping with any keys is written."""
+    return "; write NAME: VALUE" if kind == "dict_type" else ""
+
+
+def _as_scalar(kind: str, value: object) -> str:
+    """Return how to write a value that is nearly one of the wanted kind; empty when it is not."""
+    if kind == "string_type":
+        return "; put it in quotes" if isinstance(value, int | float) else ""
+    written = str(value).lower()
+    if kind.startswith("bool") and written in _FLAG_WORDS:
+        return f"; write {_FLAG_WORDS[written]}"
+    if not kind.startswith(("int", "float")) or not isinstance(value, str):
+        return ""
+    plain = value.replace("_", "").lstrip("0") or "0"
+    if not (plain.isascii() and plain.isdigit()) or len(plain) > _MOST_DIGITS:
+        return ""
+    return "; remove the quotes" if plain == value else f"; write {plain}"
+
+
 def _message(error: ErrorDetails, shown: str, value: object) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
@@ -179,8 +207,7 @@ def _message(error: ErrorDetails, shown: str, value: object) -> str:
         return said if isinstance(value, dict | list) else f"{shown or MASK} {said}"
     shown = shown or kind_of(value)
     if kind in _WANTED:
-        hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
-        return f"must be {_WANTED[kind]}, not {shown}{hint}"
+        return f"must be {_WANTED[kind]}, not {shown}{_as_mapping(kind) or _as_scalar(kind, value)}"
     match kind:
         case "literal_error" | "enum":
             expected = context["expected"].replace(" or ", ", ").replace("'", "")

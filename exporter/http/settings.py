@@ -167,7 +167,7 @@ class OAuth2(SettingsModel):
 class HttpSettings(EveryAddressSettings, TlsSettings, ProxySettings, ResponseValuesSettings):
     """Settings of the types `http` and `json-http`."""
 
-    method: Method = Field(default="GET", description="Request method")
+    method: Method = Field(default="GET", description="Request method; sent in capitals")
     headers: Annotated[Mapping[HeaderName, SecretiveLine], HostInAscii] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )

@@ -51,11 +51,13 @@ def parse_http_url(text: str) -> httpx.URL:
         raise ValueError("begins or ends with a space; remove it")
     if any(character.isspace() for character in text):
         raise ValueError("contains a space; in a URL it is written %20")
-    scheme, separator, _ = text.partition("://")
+    scheme, separator, rest = text.partition("://")
     if not separator:
         raise ValueError(no_scheme(text, "https", "http"))
     if scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
+    if rest.lower().startswith(("http://", "https://")):
+        raise ValueError(f"has two schemes; write {rest}")
     if _USER_INFO.match(text):
         raise ValueError(_HAS_USER_INFO)
     url = _joined(None, text)
@@ -63,6 +65,16 @@ def parse_http_url(text: str) -> httpx.URL:
         raise ValueError(_HAS_USER_INFO)
     check_host_and_port(url)
     return url.copy_with(fragment=None) if "#" in text else url  # a copy is parsed again
+
+
+def refuse_fragment(text: str) -> None:
+    """Reject the URL of a check with a fragment, which browsers keep to themselves.
+
+    Raises:
+        ValueError: When it has one.
+    """
+    if "#" in text:
+        raise ValueError("has a fragment, which no server receives; remove everything from # on")
 
 
 def resolve_reference(base: httpx.URL, reference: bytes) -> httpx.URL:
@@ -137,9 +149,11 @@ def _ascii_authority(authority: str) -> str:
         if parse_address(f"{host}:{port}") is not None:
             raise ValueError(f"has an IPv6 address without brackets; write [{host}:{port}]")
         raise ValueError(f"has port {port[:20]!r}; a port is a number from 1 to 65535")
-    if not host.isascii() or ("%" in host and not host.startswith("[")):
+    is_address = host.startswith("[") or host.removesuffix(".")[-1:].isdigit()
+    if is_address or not host.isascii() or "%" in host:
         try:
-            host = parse_host(unquote(host))
+            parsed = parse_host(host if is_address else unquote(host))
+            host = host if is_address else parsed
         except ValueError as error:
             raise ValueError(f"has the host {host[:253]!r}, which {error}") from error
     return f"{user or ''}{host}" if port is None else f"{user or ''}{host}:{port}"

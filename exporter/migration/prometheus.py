@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.error import MarkedYAMLError
 
 from exporter.config.common_keys import TAKEN_LABELS
+from exporter.config.yaml_faults import syntax_fault
 from exporter.migration.access import Access, access_of
 from exporter.migration.relabelling import Rule, relabelled
 from exporter.settings import parse_duration
@@ -124,11 +126,19 @@ def read_jobs(path: Path) -> tuple[Job, ...]:
         ValueError: When it is not the configuration of Prometheus; the message says why.
     """
     try:
-        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+    try:
+        document = _Document.model_validate(yaml.safe_load(text) or {})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = first["msg"].replace("Input should", "must")
+        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {said}") from None
+    except MarkedYAMLError as error:
+        fault = syntax_fault(text, error)
+        raise ValueError(f"{path}:{fault.line}:{fault.column}: {fault.message}") from None
+    except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     shared = document.shared
     return tuple(

@@ -92,6 +92,8 @@ def _operand(expectation: Expectation) -> object:
     if expectation.subject.kind is ValueKind.STATUS:
         ranges = cast("tuple[tuple[int, int], ...]", operand)
         return [low if low == high else f"{low}-{high}" for low, high in ranges]
+    if isinstance(operand, Pattern) and not operand.text:
+        return "()"  # matches every text as well, and is not rejected as forgotten
     return _written(operand, expectation.label)
 
 

@@ -61,10 +61,15 @@ def written_item(
         keys["target"] = escaped(first.target)
         varied = _Varied("server", [str(check.settings.server) for check in checks])
     else:
-        varied = _Varied("target", [check.target for check in checks])
+        varied = _Varied("target", [_without_fragment(check.target) for check in checks])
     keys.pop(varied.key, None)
     names = [f"{title} {probe.instance or value}" for value in varied.values]
     return key_order(_with_targets(keys, title, varied, names[0] if len(names) == 1 else "", probe)), names
+
+
+def _without_fragment(target: str) -> str:
+    """Return a target without the fragment of a URL, which checks reject because no server receives it."""
+    return target.partition("#")[0] if "://" in target else target
 
 
 def _with_targets(

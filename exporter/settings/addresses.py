@@ -58,9 +58,13 @@ def parse_host(value: object) -> str:
     text = value if isinstance(value, str) else ""
     if url := _URL.match(text):
         raise ValueError(f"is a URL; write {_PORT.sub('', url['place'])}")
-    bracketed = text.startswith("[") and text.endswith("]")
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            raise ValueError("is not an IPv6 address, which brackets are for") from None
     try:
-        return str(ipaddress.IPv6Address(text[1:-1]) if bracketed else ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(text))
     except ValueError:
         pass
     name = host_name(text)
@@ -70,7 +74,20 @@ def parse_host(value: object) -> str:
     try:
         return str(ipaddress.IPv4Address(bare))  # its digits and dots may have been full-width characters
     except ValueError:
-        raise ValueError("is not a host name: its last label is a number, and it is not an IP address") from None
+        raise ValueError(_not_ipv4(bare)) from None
+
+
+def _not_ipv4(text: str) -> str:
+    """Return what is wrong with a host whose last label is a number."""
+    numbers = text.split(".")
+    if len(numbers) == 4 and all(number.isascii() and number.isdigit() for number in numbers):
+        for number in numbers:
+            if len(number) > 1 and number.startswith("0"):
+                plain = number.lstrip("0") or "0"
+                return f"is not an IP address: {number} has a leading zero, which may mean octal; write {plain}"
+            if int(number) > 255:
+                return f"is not an IP address: {number} is more than 255"
+    return "is not a host name: its last label is a number, and it is not an IP address"
 
 
 def parse_host_port(value: object, default_port: int | None = None) -> tuple[str, int]:

@@ -82,7 +82,7 @@ def _read_root(path: Path, files: Files, problems: Problems) -> Node:
     try:
         text = files.read_text(path, MAX_DOCUMENT_BYTES)
     except ValueError as error:
-        problems.add_at(str(path), 0, 0, "", str(error))
+        problems.add_unreadable(path, error)
         return empty
     return load_document(text, str(path), problems, is_of_go=True) or empty
 

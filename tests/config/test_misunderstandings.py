@@ -186,7 +186,7 @@ def test_words_of_other_tools_are_translated(keys: str, fault: str) -> None:
             "source_ip: must be one value, not a list; each: {source_ip: [..]} makes a check for each",
         ),
         (f"{TCP}, tls_config: {{min_version: [TLS12]}}", "tls_config.min_version: must be one value, not a list"),
-        (f"{HTTP}, labels: [a]", "labels: must be a mapping, not a list"),
+        (f"{HTTP}, labels: [a]", "labels: must be a mapping, not a list; write NAME: VALUE, without a dash"),
         (
             "name: it, type: tcp, target: ['a.example:1']",
             "target: must be text, not a list; targets: [..] makes a check for each",
@@ -435,3 +435,89 @@ def test_retries_that_need_a_long_scrape_are_warned_about() -> None:
             "scrape_timeout says otherwise"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (f"{HTTP}, headers: [{{A: b}}]", "headers: must be a mapping, not a list; write NAME: VALUE, without a dash"),
+        (f"{HTTP}, headers: 'A: b'", "headers: must be a mapping, not text; write NAME: VALUE"),
+        (f"{HTTP}, follow_redirects: on", 'follow_redirects: must be true or false, not "on"; write true'),
+        (f"{HTTP}, follow_redirects: 'false'", 'follow_redirects: must be true or false, not "false"; write false'),
+        (f"{HTTP}, enabled: 0", "enabled: must be true or false, not 0; write false"),
+        (f"{HTTP}, retries: 1_0", 'retries: must be a whole number, not "1_0"; write 10'),
+        (f"{HTTP}, retries: 007", 'retries: must be a whole number, not "007"; write 7'),
+        (f"{HTTP}, retries: '2'", 'retries: must be a whole number, not "2"; remove the quotes'),
+        (f"{HTTP}, retries: 12:30", 'retries: must be a whole number, not "12:30"'),
+        (f"{HTTP}, retries: {'9' * 30}_", f'retries: must be a whole number, not "{"9" * 30}_"'),
+        ("name: ' it', type: tcp, target: 'a.example:1'", 'name: " it" begins or ends with a space; remove it'),
+    ],
+)
+def test_a_value_that_is_nearly_right_is_corrected(keys: str, fault: str) -> None:
+    """Words of YAML 1.1, quotes around numbers, and lists in place of mappings are rejected with what to write."""
+    assert faults_of_check(keys) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [
+        ("http://256.1.1.1/", "has the host '256.1.1.1', which is not an IP address: 256 is more than 255"),
+        (
+            "http://010.1.1.1/",
+            (
+                "has the host '010.1.1.1', which is not an IP address: 010 has a leading zero, which may mean octal; "
+                "write 10"
+            ),
+        ),
+        ("http://[::g]/", "has the host '[::g]', which is not an IPv6 address, which brackets are for"),
+        ("http://[192.0.2.1]/", "has the host '[192.0.2.1]', which is not an IPv6 address, which brackets are for"),
+        ("http://http://a.example/", "has two schemes; write http://a.example/"),
+        ("http://a.example/#x", "has a fragment, which no server receives; remove everything from # on"),
+    ],
+)
+def test_a_url_that_cannot_be_fetched_as_written_is_rejected(target: str, fault: str) -> None:
+    """The message is about the part that is wrong, in the exporter's own words."""
+    assert faults_of_check(f"name: it, type: http, target: '{target}'") == [f'target: "{target}" {fault}']
+
+
+def test_fragments_are_rejected_in_all_types_with_urls() -> None:
+    """They never reach a server."""
+    fault = "has a fragment, which no server receives; remove everything from # on"
+    steps = "name: it, type: http-steps, target: 'http://a.example/#x', steps: [{name: a, url: /}]"
+    assert faults_of_check(steps) == [f'target: "http://a.example/#x" {fault}']
+    websocket = "name: it, type: websocket, target: 'ws://a.example/#x'"
+    assert faults_of_check(websocket) == [f'target: "ws://a.example/#x" {fault}']
+
+
+@pytest.mark.parametrize("operator", ["matches", "not_matches", "contains"])
+def test_empty_text_to_look_for_is_rejected(operator: str) -> None:
+    """Every text contains it, so the expectation would say nothing."""
+    assert faults_of_check(f"{HTTP}, expect: [{{body: {{{operator}: ''}}}}]") == [
+        f'expect[0].body.{operator}: "" is found in every text; write exists: true or exists: false'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (f"{HTTP}, expect: [{{json: ''}}]", 'expect[0].json: "" must be a JSONPath, with the operators beside it'),
+        (
+            "name: it, type: http-steps, target: 'http://a.example/', steps: [{name: a, url: /, timeout: 1s}]",
+            (
+                "steps[0]: is not a valid key; valid keys: basic_auth, bearer_token, body, capture, expect, "
+                "follow_redirects, form, headers, json, method, name, url, values"
+            ),
+        ),
+    ],
+)
+def test_one_mistake_causes_one_error(keys: str, fault: str) -> None:
+    """What only follows from another mistake is not reported."""
+    assert faults_of_check(keys) == [fault]
+
+
+@pytest.mark.parametrize("key", ["targets: [a.example:1, a.example:1]", "target: '{x}:1', each: {x: [a, a]}"])
+def test_a_value_that_is_listed_twice_is_reported_as_such(key: str) -> None:
+    """A placeholder in the name cannot tell equal values apart."""
+    name = "{target}" if "targets" in key else "{x}"
+    [fault] = faults_of_check(f"name: 'it {name}', type: tcp, {key}")
+    assert fault.endswith("[1]: is listed twice, first in line 1")

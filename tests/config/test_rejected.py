@@ -44,7 +44,7 @@ def test_there_are_bad_files() -> None:
         ("missing.yml", "missing.yml: cannot be read: No such file or directory"),
         ("folder", "folder: cannot be read: it is not a regular file"),
         ("/proc/self/mem", "/proc/self/mem: cannot be read: Input/output error"),
-        ("latin.yml", "latin.yml: is not UTF-8 (line 2)"),
+        ("latin.yml", "latin.yml:2:14: is not UTF-8"),
         ("large.yml", "large.yml: is larger than 1024 KiB"),
     ],
 )

@@ -65,7 +65,8 @@ def test_a_reference_may_stand_for_a_number_or_a_flag() -> None:
 
 def test_a_value_that_was_quoted_stays_text() -> None:
     """Only references are converted: a quoted text is not a number."""
-    assert refusal_of("max_redirects: '5'") == 'f.yml:1:76: checks[0].max_redirects: must be a whole number, not "5"'
+    fault = 'must be a whole number, not "5"; remove the quotes'
+    assert refusal_of("max_redirects: '5'") == f"f.yml:1:76: checks[0].max_redirects: {fault}"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_secret_file_within_a_mapping_is_read(tmp_path: Path) -> None:
         (".", "cannot be read: it is not a regular file"),
         ("pipe", "cannot be read: it is not a regular file"),
         ("large", "is larger than 64 KiB"),
-        ("binary", "is not UTF-8 (line 1)"),
+        ("binary", "is not UTF-8 (line 1, column 1)"),
     ],
 )
 def test_a_secret_file_that_cannot_be_read_is_rejected(tmp_path: Path, name: str, fault: str) -> None:

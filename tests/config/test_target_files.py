@@ -183,7 +183,7 @@ def test_files_that_are_not_lists_are_rejected() -> None:
         'd.yaml:1:12: is not valid YAML: this "[" is not closed',
         "e.yml: is empty; a file without targets has the text []",
         "targets/a.json:1:1: must be a list of groups with the keys targets and labels",
-        "targets/b.json: is not UTF-8 (line 1)",
+        "targets/b.json:1:16: is not UTF-8",
         "targets/c.json: is larger than 4096 KiB",
     ]
 
