@@ -1,7 +1,7 @@
 """The command line: runs the command, reports problems and returns the exit status.
 
 0: success, and with `run` no check failed. 1: a check failed, or the server could not be started. 2: the command line
-or the configuration is wrong.
+or the configuration is wrong. 130: interrupted before anything was complete.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _status_of(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except OSError as error:
-        return _report_error(error.strerror or str(error), _FAILED)
+        reason = error.strerror or str(error)
+        return _report_error(f"{error.filename}: {reason}" if error.filename else reason, _FAILED)
     except KeyboardInterrupt:
         # Checks may still be running, and a normal exit would wait for them.
         sys.stdout.flush()

@@ -233,6 +233,21 @@ def _reader(parse: Callable[[str], object]) -> Callable[[str], object]:
     return read
 
 
+_ALIKE = 0.65
+_OTHER_WORDS = {
+    "help": "--help",
+    "version": "--version",
+    "-V": "--version",
+    "validate": "check-config",
+    "--json": "--output=json",
+    "--junit": "--output=junit",
+    "--port": "--web.listen-address=:PORT",
+    "--config": "--config.file",
+    "-c": "--config.file",
+}
+"""What is written for the words of other programs."""
+
+
 def _listed(words: Sequence[str]) -> str:
     """Return words as a sentence lists them."""
     *first, last = words
@@ -240,6 +255,10 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _unknown(kind: str, word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    suggestion = f"; did you mean {near[0]}?" if near else ""
+    if word in _OTHER_WORDS:
+        return f"unknown {kind} {word}; write {_OTHER_WORDS[word]}"
+    # the dashes in front of all flags say nothing about their likeness
+    bare = {each.lstrip("-"): each for each in known}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=_ALIKE)
+    suggestion = f"; did you mean {bare[near[0]]}?" if near else ""
     return f"unknown {kind} {word}{suggestion}"

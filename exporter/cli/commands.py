@@ -48,7 +48,8 @@ exit status:
      with import: a file cannot be read or written, or --verify found a
      difference;
      with healthcheck: the server is not healthy or does not answer
-  2  the command line or the configuration is wrong, or a check is unknown"""
+  2  the command line or the configuration is wrong, or a check is unknown
+  130  interrupted with Ctrl-C before anything was complete"""
 
 GENERATE_SUMMARY = "Print a file for Prometheus: alert rules, or the scrape configuration."
 

@@ -96,6 +96,12 @@ def without_user_info(text: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
+_HINTS = {
+    errno.EADDRNOTAVAIL: "; no interface of this machine has it",
+    errno.EACCES: "; low ports need root or the capability CAP_NET_BIND_SERVICE",
+}
+
+
 def open_listeners(addresses: tuple[Address, ...], unix_socket_mode: int | None = None) -> list[socket.socket]:
     """Bind and listen on every address, or on none of them.
 
@@ -114,7 +120,8 @@ def open_listeners(addresses: tuple[Address, ...], unix_socket_mode: int | None 
             for listener in listeners:
                 listener.close()
             reason = error.strerror or str(error)
-            raise OSError(error.errno, f"cannot listen on {address}: {reason}") from error
+            hint = "" if isinstance(address, UnixAddress) else _HINTS.get(error.errno or 0, "")
+            raise OSError(error.errno, f"cannot listen on {address}: {reason}{hint}") from error
     return listeners
 
 

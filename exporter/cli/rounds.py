@@ -120,10 +120,18 @@ def select(config: Config, options: Options) -> Sequence[Check]:
     )
     chosen = selected_checks(config.checks, selection)
     if not chosen and (names or options.check_types or options.labels):
-        known = ", ".join(sorted({check.check_type for check in config.checks}))
-        raise UnselectedError(f"no check matches the given names, types and labels; types: {known}")
+        raise UnselectedError(f"no check matches the given names, types and labels; {_known(config, options)}")
     order = {name: position for position, name in enumerate(names)}
     return sorted(chosen, key=lambda check: order[check.name]) if names else chosen
+
+
+def _known(config: Config, options: Options) -> str:
+    """Return the types that the checks have, and the values of the given labels."""
+    known = [f"types: {', '.join(sorted({check.check_type for check in config.checks}))}"]
+    for name in sorted({name for name, _ in options.labels}):
+        values = sorted({check.labels[name] for check in config.checks if name in check.labels})
+        known.append(f"values of {name}: {', '.join(values[:20])}" if values else f"no check has {name}")
+    return "; ".join(known)
 
 
 class _WatchedRunner:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STYLES = {State.OK: "green", State.DEGRADED: "yellow", State.FAILING: "bold red", State.MAINTENANCE: "blue"}
 _FEWEST_ROWS = 3
+_GAP = 2
 
 
 class ColumnHead(NamedTuple):
@@ -33,11 +34,13 @@ class ColumnHead(NamedTuple):
         name: Its text.
         is_number: Whether its cells are numbers, which are aligned to the right.
         is_long: Whether its cells are cut where the terminal is too narrow.
+        is_spare: Whether it is left out there first, so that the others are cut less.
     """
 
     name: str
     is_number: bool = False
     is_long: bool = False
+    is_spare: bool = False
 
 
 class Row(NamedTuple):
@@ -50,8 +53,8 @@ class Row(NamedTuple):
 CHECK_COLUMNS = (
     ColumnHead("state"),
     ColumnHead("check", is_long=True),
-    ColumnHead("type"),
-    ColumnHead("target", is_long=True),
+    ColumnHead("type", is_spare=True),
+    ColumnHead("target", is_long=True, is_spare=True),
     ColumnHead("seconds", is_number=True),
     ColumnHead("reason"),
     ColumnHead("detail", is_long=True),
@@ -80,10 +83,10 @@ def _row(finished: FinishedCheck) -> Row:
 def print_table(heads: Sequence[ColumnHead], rows: Sequence[Row]) -> None:
     """Print a table to the standard output."""
     # Without a terminal, rich would assume one of 80 columns
-    width = None if sys.stdout.isatty() else sum(column_widths(_texts(heads, rows))) + 2 * len(heads)
+    width = None if sys.stdout.isatty() else sum(column_widths(_texts(heads, rows))) + _GAP * len(heads)
     console = Console(highlight=False, emoji=False, width=width)
     if console.is_terminal:
-        console.print(_coloured(heads, rows))
+        console.print(_coloured(*_fitted(heads, rows, console.width)))
     else:
         sys.stdout.write(table_text(heads, rows))
 
@@ -110,6 +113,17 @@ def redraw(heads: Sequence[ColumnHead], rows: Sequence[Row], last_line: str) -> 
 
 def _texts(heads: Sequence[ColumnHead], rows: Sequence[Row]) -> list[list[str]]:
     return [[head.name for head in heads], *([escape_unprintable(cell) for cell in row.cells] for row in rows)]
+
+
+def _fitted(heads: Sequence[ColumnHead], rows: Sequence[Row], width: int) -> tuple[list[ColumnHead], list[Row]]:
+    """Leave out spare columns, the last one first, until a table fits into a width or has none any more."""
+    kept = list(range(len(heads)))
+    widths = column_widths(_texts(heads, rows))
+    for place in [place for place, head in enumerate(heads) if head.is_spare][::-1]:
+        if sum(widths[each] + _GAP for each in kept) > width:
+            kept.remove(place)
+    shown = [Row(row.state, tuple(row.cells[place] for place in kept)) for row in rows]
+    return [heads[place] for place in kept], shown
 
 
 def _coloured(heads: Sequence[ColumnHead], rows: Sequence[Row]) -> Table:

@@ -143,6 +143,9 @@ def test_variables_of_kubernetes_are_ignored(name: str) -> None:
     [
         ("--config.flie=x", "unknown flag --config.flie; did you mean --config.file?"),
         ("--zzz", "unknown flag --zzz"),
+        ("--foo", "unknown flag --foo"),
+        ("--json", "unknown flag --json; write --output=json"),
+        ("help", "unknown command help; write --help"),
         ("rum", "unknown command rum; did you mean run?"),
         ("serve shop", "unexpected argument 'shop' after serve"),
         ("--output=json", "--output belongs to run, check-config and import, not to serve"),
@@ -410,6 +413,8 @@ def test_an_address_that_is_not_here_is_named() -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with pytest.raises(OSError, match=rf"^\[Errno -?\d+\] cannot listen on {host}:0: \w"):
             open_listeners((ListenAddress(host, 0),))
+    with pytest.raises(OSError, match=r"Cannot assign requested address; no interface of this machine has it$"):
+        open_listeners((ListenAddress("192.0.2.1", 0),))
 
 
 @pytest.mark.parametrize(

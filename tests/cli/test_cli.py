@@ -98,8 +98,8 @@ def test_every_problem_of_a_configuration_has_its_line(tmp_path: Path) -> None:
     [
         ("absent.yml", "absent.yml: cannot be read: No such file or directory\n"),
         ("directory", "directory: cannot be read: it is not a regular file\n"),
-        ("bad.yml", "bad.yml:2:1: is not valid YAML: "),
-        ("binary.yml", "binary.yml: is not UTF-8 (line 1)\n"),
+        ("bad.yml", "bad.yml:1:4: is not valid YAML: "),
+        ("binary.yml", "binary.yml: is UTF-16; save it as UTF-8\n"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_reported_in_one_line(tmp_path: Path, name: str, message: str) -> None:

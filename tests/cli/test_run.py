@@ -87,7 +87,10 @@ def test_checks_are_selected_as_on_the_metrics_page(
     ("arguments", "message"),
     [
         (["--check-type=htp"], "no check matches the given names, types and labels; types: http, tcp"),
-        (["--label=team=wbe"], "no check matches the given names, types and labels; types: http, tcp"),
+        (
+            ["--label=team=wbe"],
+            "no check matches the given names, types and labels; types: http, tcp; values of team: data, web",
+        ),
         (["off"], "check 'off' is disabled, so it does not run"),
         (["fin"], "no check is named 'fin'; did you mean 'fine'?"),
         (["--label=team"], "--label: 'team' is not a label; write its name and value, such as team=web (see --help)"),

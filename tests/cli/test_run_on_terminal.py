@@ -49,9 +49,20 @@ def test_long_cells_are_cut_to_the_terminal(place: Path, width: int) -> None:
     _, shown = run_on_terminal("run", "--config.file=c.yml", directory=place, COLUMNS=str(width))
     head, fine, failing, summary = table(shown)
     assert max(map(cell_len, (head, fine, failing))) <= width
-    assert re.match(r"ok +n+… +tcp +\S+ +0\.\d{3} ", fine)
-    assert re.match(r"failing +[漢字]+ ?… +http +\S+ +0\.\d{3} +connect_refused +\S", failing)
+    assert re.match(r"ok +n+… +0\.\d{3} ", fine)
+    assert re.match(r"failing +[漢字]+ ?… +0\.\d{3} +connect_refused +\S", failing)
     assert summary.startswith("2 checks in ")
+
+
+def test_a_narrow_terminal_shows_details_rather_than_targets(tmp_path: Path) -> None:
+    """Type and target are left out before a detail is cut."""
+    with closed_port() as port:
+        check = f"{{name: shop, type: http, target: 'http://127.0.0.1:{port}/some/long/path/of/a/page'}}"
+        (tmp_path / "c.yml").write_text(f"checks: [{check}]")
+        _, shown = run_on_terminal("run", "--config.file=c.yml", directory=tmp_path, COLUMNS="100")
+    _, failing, _ = table(shown)
+    detail = f"connection refused while connecting to 127.0.0.1:{port}"
+    assert re.fullmatch(rf"failing +shop +\d\.\d{{3}} +connect_refused +{detail} *", failing)
 
 
 def test_nothing_is_cut_without_a_terminal(place: Path) -> None:
