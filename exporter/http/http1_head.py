@@ -137,4 +137,5 @@ class HeadReader:
             return
         if self._before_bytes:
             raise malformed("the response", f"{start!r} follows an informational response")
-        raise CheckFailed(Reason.PROTOCOL, f"the response does not begin with HTTP/1.1 but with {start!r}")
+        hint = "; this is TLS, so write https" if start.startswith(b"\x15\x03") else ""
+        raise CheckFailed(Reason.PROTOCOL, f"the response does not begin with HTTP/1.1 but with {start!r}{hint}")

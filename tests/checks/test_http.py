@@ -211,6 +211,15 @@ def test_everything_about_an_answer_can_be_expected(
             Reason.PROTOCOL,
             "the response does not begin with HTTP/1.1 but with b'SSH-2.0\\r\\n'",
         ),
+        (
+            raw(b"\x15\x03\x03\x00\x02\x02\x28"),
+            "",
+            Reason.PROTOCOL,
+            (
+                "the response does not begin with HTTP/1.1 but with b'\\x15\\x03\\x03\\x00\\x02\\x02('; "
+                "this is TLS, so write https"
+            ),
+        ),
         (raw(), "", Reason.PROTOCOL, "the server closed the connection without a response"),
         (
             reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
@@ -666,7 +675,7 @@ def test_targets_that_are_not_urls_are_rejected(target: str, problem: str) -> No
 
 @pytest.mark.parametrize(
     "target",
-    ["http://localhost", "HTTPS://Shop.Example:8443/a?b#c", "http://[::1]:80/", "http://bücher.example/ä", "http://1.2.3.4"],
+    ["http://localhost", "HTTPS://Shop.Example:8443/a?b", "http://[::1]:80/", "http://bücher.example/ä", "http://1.2.3.4"],
 )  # fmt: skip
 def test_targets_stay_as_they_were_written(target: str) -> None:
     """A URL that can be checked is used as target and as label exactly as written."""
