@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.config.go_values import parse_go_duration, parse_go_flag, parse_go_integer, parse_go_size
-from exporter.config.problems import quoted, suggest
+from exporter.config.problems import kind_of, quoted, suggest
 from exporter.config.secrets import is_credential_path, shown_key
 from exporter.judging.pattern import Pattern
 
@@ -202,5 +202,8 @@ def _as_list(node: Node) -> list[Node]:
 
 def _as_mapping(node: Node) -> dict[str, Node]:
     if not isinstance(node.value, dict):
-        raise ValueError(f"must be a mapping, not {shown(node)}")  # noqa: TRY004 - a fault of the document
+        hint = ", without a dash" if isinstance(node.value, list) else ""
+        # the text may be a secret: a user with a password, without the space between them
+        kind = kind_of(node.value)
+        raise ValueError(f"must be a mapping, not {kind}; write NAME: VALUE{hint}")  # noqa: TRY004 - of the document
     return node.value

@@ -20,7 +20,8 @@ from exporter.config.secrets import mask_url_password
 from exporter.config.tls_files import TlsFiles
 from exporter.config.validation import validate
 from exporter.foreign import repr_of, text_of
-from exporter.model import Check, SingleWindow
+from exporter.model import LONGEST_SCRAPE_SECONDS, Check, SingleWindow
+from exporter.quantities import seconds_text
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class CheckBuilder:
         )
         if check.retries:
             tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
+        elif check.timeout_seconds > LONGEST_SCRAPE_SECONDS:
+            longest = seconds_text(LONGEST_SCRAPE_SECONDS)
+            message = f"is longer than any scrape, which takes at most {longest}; only the command run waits so long"
+            self._problems.warn(entries.get("timeout", whole), message)
         if check.maintenance:
             self._warn_of_past_windows(check, entries["maintenance"])
         return BuiltCheck(with_preparation(check, self._type), common.enabled)

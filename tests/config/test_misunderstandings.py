@@ -521,3 +521,14 @@ def test_a_value_that_is_listed_twice_is_reported_as_such(key: str) -> None:
     name = "{target}" if "targets" in key else "{x}"
     [fault] = faults_of_check(f"name: 'it {name}', type: tcp, {key}")
     assert fault.endswith("[1]: is listed twice, first in line 1")
+
+
+def test_a_timeout_longer_than_any_scrape_causes_a_warning() -> None:
+    """The command `run` may wait that long."""
+    config = load(f"checks: [{{{TCP}, timeout: 121s}}, {{{TCP.replace('it', 'b')}, timeout: 2m}}]")
+    assert [str(warning) for warning in config.warnings] == [
+        (
+            "f.yml:1:64: checks[0].timeout: is longer than any scrape, which takes at most 120 s; "
+            "only the command run waits so long"
+        )
+    ]
