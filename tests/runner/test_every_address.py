@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +15,7 @@ import pytest
 from exporter import checks_from_yaml, run_check
 from exporter.checks.builtin import BUILTIN
 from exporter.checks.http import HTTP
+from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, ResultStatus
@@ -29,6 +32,7 @@ from exporter.plugin import (
 )
 from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.certificates import server_context, valid
+from tests.servers.executors import Defiant
 from tests.servers.process import accepts_tcp, free_port
 from tests.servers.tcp import black_hole, keep_silent, over_tls, reset, say, serve
 from tests.waiting import wait_until
@@ -278,6 +282,46 @@ def test_the_deadline_of_the_batch_cuts_off_silent_addresses_alone(site: Site) -
         wait_until(lambda: ended == [b""])
     assert by_address(result) == {"127.0.1.1": At(0), "127.0.1.2": At(2, "deadline")}
     assert (result.reason, result.detail.startswith("127.0.1.2: cut off by the deadline")) == (Reason.DEADLINE, True)
+
+
+def test_a_batch_that_is_given_up_closes_its_connections(site: Site) -> None:
+    """When nobody waits for the results any more, no address is."""
+    site.names("127.0.1.1", "127.0.1.2")
+    ended: list[bytes] = []
+    results: list[Result] = []
+    given_up: Future[None] = Future()
+
+    def listen(connection: socket.socket) -> None:
+        ended.append(connection.recv(1))
+
+    def give_up() -> None:
+        wait_until(lambda: len(first.peers) + len(second.peers) == 2)
+        given_up.set_result(None)
+
+    keys = f'resolver: "{site.resolver}", every_address: true, expect: [{{banner: hello}}]'
+    checks = parse_config(
+        f"checks: [{{name: it, type: tcp, target: '{NAME}:{site.port}', {keys}}}]", "checks.yml", {"tcp": TCP}
+    ).checks
+    with serve(listen, "127.0.1.1", site.port) as first, serve(listen, "127.0.1.2", site.port) as second:
+        threading.Thread(target=give_up).start()
+        with warm_runner(TCP) as runner:
+            runner.run_all(checks, results.append, given_up=given_up)
+        wait_until(lambda: ended == [b"", b""])
+    assert [result.status for result in results] == [ERROR]
+
+
+def test_an_executor_that_ignores_its_cancellation_is_left_behind(site: Site) -> None:
+    """Its check has a result in time and is stuck until every address has ended."""
+    site.names("127.0.1.1", "127.0.1.2")
+    defiant = Defiant()
+    own = replace(KNOCK, executor=lambda context: defiant)
+    with warm_runner(own) as runner:
+        keys = f'every_address: true, resolver: "{site.resolver}"'
+        result = run_as_written(runner, own, f"{NAME}:1", keys, timeout="500ms")
+        assert outcome(result) == (ERROR, Reason.TIMEOUT, "not done within the timeout of 500 ms")
+        assert (runner.stuck_checks, defiant.executions) == (frozenset(["it"]), 2)
+        defiant.released.set()
+        wait_until(lambda: not runner.stuck_checks)
 
 
 def test_certificates_are_verified_for_the_name_at_each_address(
