@@ -197,11 +197,11 @@ def _misplaced(text: str, start: Mark, place: Mark, *, is_list: bool) -> YamlFau
     if wrong := _no_space(above):
         return YamlFault(number, len(above) - len(above.lstrip()) + 1, f"is not valid YAML: {wrong}")
     if is_list:
-        list_begin = f'begins no item ("- ") of the list of line {start.line + 1}'
-        return _at(place, f"this line {list_begin}, and is not indented like its keys")
+        item = f'an item ("- ") of the list in line {start.line + 1}'
+        return _at(place, f"this line is neither {item} nor indented like the keys of one")
     if line[place.column :].startswith("- "):
         return _at(place, "a list item stands among keys; indent it below the key that it belongs to")
-    return _at(place, "this line is indented like no line above it")
+    return _at(place, "the indentation of this line matches no line above it")
 
 
 def _second_value(text: str, place: Mark) -> YamlFault:
@@ -230,7 +230,7 @@ def _no_space(line: str) -> str:
     if _ODD_SPACE.search(line):
         return "this line has a no-break space or the like; write an ordinary space"
     if _ODD_DASH.match(line):
-        return 'this line begins with another dash than "-"; write "- "'
+        return 'this line begins with a dash other than "-"; write "- "'
     if _CLINGING_DASH.match(line):
         return "write a space after the dash"
     if _CLINGING_VALUE.match(line):

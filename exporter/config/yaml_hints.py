@@ -49,6 +49,6 @@ def has_clinging_dash(key: yaml.nodes.Node) -> bool:
 
 
 def has_typographic_quotes(node: ScalarNode) -> bool:
-    """Return whether text stands between quotes that are none for YAML."""
+    """Return whether text stands between typographic quotes, which mean nothing to YAML."""
     text = node.value
     return not node.style and len(text) > 1 and text[0] in _TYPOGRAPHIC and text[-1] in _TYPOGRAPHIC

@@ -82,7 +82,7 @@ def test_a_bracket_that_is_not_closed_is_named(text: str, fault: str) -> None:
         ("a:\n  -b: x\n   c: d\n", "2:3: is not valid YAML: write a space after the dash"),
         (
             "a:\n  \u2013 b: x\n    c: d\n",
-            '2:3: is not valid YAML: this line begins with another dash than "-"; write "- "',
+            '2:3: is not valid YAML: this line begins with a dash other than "-"; write "- "',
         ),
         (
             "a:\n  - b:\u00a0x\n\n    # c\n    c: d\n",
@@ -99,11 +99,11 @@ def test_a_bracket_that_is_not_closed_is_named(text: str, fault: str) -> None:
         (
             "a:\n  - b: x\n  c: y\n",
             (
-                '3:3: is not valid YAML: this line begins no item ("- ") of the list of line 2, '
-                "and is not indented like its keys"
+                '3:3: is not valid YAML: this line is neither an item ("- ") of the list in line 2 '
+                "nor indented like the keys of one"
             ),
         ),
-        ("a:\n    b: x\n  c: y\n", "3:3: is not valid YAML: this line is indented like no line above it"),
+        ("a:\n    b: x\n  c: y\n", "3:3: is not valid YAML: the indentation of this line matches no line above it"),
         (
             "a: x\n- b\n",
             "2:1: is not valid YAML: a list item stands among keys; indent it below the key that it belongs to",
