@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -665,12 +666,22 @@ def test_any_octets_are_an_answer_or_malformed(wire: bytes) -> None:
 QUESTIONS = st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A", "nodata.test. A", "badvers.test. A"])
 
 
+def header_pointers(wire: bytes) -> set[int]:
+    """Where octets could continue a name in the header, in which dnspython reads names and the exporter does not."""
+    return {
+        place
+        for place, (first, second) in enumerate(pairwise(wire))
+        if first >= 0xC0 and (first & 0x3F) << 8 | second < 12
+    }
+
+
 @given(QUESTIONS, st.data())
 def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: st.DataObject) -> None:
     """Answers with changed octets are read with the same result as in dnspython, or are malformed."""
     name, kind = question.split()
     query = dns.message.make_query(name, kind, use_edns=True)
-    wire = bytearray(answer(query).to_wire(max_size=65535))
+    whole = answer(query).to_wire(max_size=65535)
+    wire = bytearray(whole)
     for position in data.draw(st.lists(st.integers(2, len(wire) - 1), max_size=8)):
         wire[position] = data.draw(st.integers(0, 255))
     wire[2] = 0x84
@@ -681,7 +692,8 @@ def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: s
     try:
         read = DnsAnswer(bytes(wire), question_for(name, "ANY"))
     except CheckFailed as failure:
-        assert (failure.reason, expected) == (Reason.PROTOCOL, None)  # noqa: PT017 - both outcomes are right
+        assert failure.reason is Reason.PROTOCOL  # noqa: PT017 - both outcomes are right
+        assert expected is None or header_pointers(bytes(wire)) - header_pointers(whole)
         return
     if expected is not None:
         assert (read.rcode_number, read.answer_count, read.ttl_seconds) == (
