@@ -31,6 +31,14 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")  # a busy machine must not fail a test
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the dashboards first: they share servers, which each worker that has any of them starts.
+
+    The first tests stay with the first worker; later ones may be taken over by a worker that has no more to do.
+    """
+    items.sort(key=lambda item: "grafana" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run asynchronous tests as the product runs: asyncio on uvloop."""

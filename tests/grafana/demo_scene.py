@@ -43,5 +43,5 @@ def run_demo_scene(directory: Path) -> Iterator[Prometheus]:
     ):
         whole = {"targets": [exporter.address], "labels": {"instance": "exporter:10115"}}
         jobs = [{"job_name": "nyxmon", "static_configs": [whole]}, discovery_job(exporter.address)]
-        with run_prometheus(directory / "prometheus", scraping("1s", jobs)) as prometheus:
+        with run_prometheus(directory / "prometheus", scraping("2s", jobs)) as prometheus:
             yield prometheus

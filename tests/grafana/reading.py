@@ -20,7 +20,7 @@ _LABEL_VALUES = re.compile(r"label_values\((?:(.+), *)?(\w+)\)")
 _LABEL_NAMES = re.compile(r"label_names\((.+)\)")
 _JS_REGEX = re.compile(r"/(.+)/")
 
-Times = {"__interval": "1s", "__rate_interval": "5s", "__range": "60s"}
+Times = {"__interval": "1s", "__rate_interval": "9s", "__range": "60s"}
 """What Grafana would put for its own variables: a minute, scraped each second."""
 
 

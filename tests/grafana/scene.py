@@ -136,7 +136,7 @@ def run_scene(directory: Path) -> Iterator[Scene]:
         address = targets.exporter.address
         whole = {"targets": [address], "labels": {"instance": "exporter:10115"}}
         jobs = [{"job_name": "nyxmon", "static_configs": [whole]}, discovery_job(address)]
-        with run_prometheus(directory / "prometheus", scraping("500ms", jobs)) as prometheus:
+        with run_prometheus(directory / "prometheus", scraping("1s", jobs)) as prometheus:
             yield Scene(targets.exporter, prometheus, *targets[1:])
 
 

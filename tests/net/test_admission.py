@@ -241,7 +241,6 @@ def restricted(modules: Modules, module: str, target: str, names: NameServer, en
         check,
         settings=settings,
         prepared=None,
-        is_complete=False,
         timeout_seconds=2.0,
         allowed_targets=parse_allowed_targets(entries),
     )
