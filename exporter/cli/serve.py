@@ -59,7 +59,7 @@ _LEAST_KEPT_PROBES = 100
 """Probes of all targets share one history, unlike the runs of checks."""
 
 _DEMO_BUDGET_SECONDS = 5.0
-_SPARE_SECONDS = 0.4
+_SPARE_SECONDS = 1.0
 """How long shutdown may take beyond the grace period of running scrapes."""
 
 

@@ -35,6 +35,9 @@ _SHORTAGE_PAUSE_SECONDS = 0.1
 _FIRST_REQUEST_SECONDS = 0.1
 _POLL_SECONDS = 0.005
 
+_LAST_RESPONSES_SECONDS = 0.5
+"""How long cancelled requests may take to answer 503."""
+
 
 class WebServer(uvicorn.Server):
     """One run of the server; `serve(sockets)` returns after `should_exit` was set and running requests are done."""
@@ -93,7 +96,8 @@ class WebServer(uvicorn.Server):
         """Stop accepting connections, and let the open ones finish.
 
         Whoever has connected by now is answered: connections that the system has queued are accepted, and the first
-        request of each new one is awaited for a moment.
+        request of each new one is awaited for a moment. uvicorn cancels requests that take too long, but does not wait
+        for their responses.
         """
         for task in self._accepting:
             task.cancel()
@@ -104,6 +108,8 @@ class WebServer(uvicorn.Server):
         while any(each.is_new for each in self._connections()) and time.monotonic() < give_up:  # noqa: ASYNC110 - brief
             await asyncio.sleep(_POLL_SECONDS)
         await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_LAST_RESPONSES_SECONDS)
 
     async def _accept_waiting(self, listener: socket.socket) -> None:
         """Accept the connections that the system has queued, and close the listener."""
