@@ -16,6 +16,7 @@ from exporter.cli.activation import inherited_listeners
 from tests.cli.test_unix_sockets import get
 from tests.servers.exporter import COMMAND, ENVIRONMENT, run_exporter
 from tests.servers.process import ServerProcess, answers_http, free_port, server_program
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,10 +60,10 @@ def test_all_sockets_are_served(tmp_path: Path) -> None:
         options = (f"--listen=[::1]:{other_port}", f"--listen={path}", "--fdname=v4:v6:path")
         with activated(tmp_path, port, *options, flags=("--web.systemd-socket",)) as process:
             assert get(path, "/-/ready") == (200, "ready\n")
-            log = process.log()
+            addresses = f"at http://127.0.0.1:{port}/ http://[::1]:{other_port}/ unix:{path}"
+            wait_until(lambda: addresses in process.log())
             assert [closes_on_exec(process, descriptor) for descriptor in (3, 4, 5)] == [True] * 3
         assert path.is_socket()
-    assert f"at http://127.0.0.1:{port}/ http://[::1]:{other_port}/ unix:{path}" in log
 
 
 def test_sockets_replace_the_address_flag(tmp_path: Path) -> None:
