@@ -159,13 +159,14 @@ class Tree:
             if fault := self._fault_of_key(key_node, path):
                 self._problems.add_at(self._file, line, column, path, fault)
                 continue
-            if not self._is_of_go and (clinging := clinging_value(key_node, value_node)):
+            clinging = None if self._is_of_go else clinging_value(key_node, value_node)
+            if clinging:
                 key, value_node.value = clinging
                 value_node.tag = scalar_tag(value_node.value)
-                inner = f"{path}.{shown_key(key)}" if path else key
-                self._problems.add_at(self._file, line, column, inner, "has no space after its colon; write one")
             step = shown_key(key)
             inner = f"{path}.{step}" if path else step
+            if clinging:
+                self._problems.add_at(self._file, line, column, inner, "has no space after its colon; write one")
             if is_merge(key_node):
                 if merged is not None:
                     message = "is a duplicate key; merge several mappings as a list: <<: [*a, *b]"

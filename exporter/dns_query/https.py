@@ -85,8 +85,7 @@ async def ask_over_https(sender: Sender, request: WireRequest, question: Questio
     if exchange.status != 200:
         detail = f"the server answered with HTTP status {exchange.status}, not with DNS"
         raise CheckFailed(Reason.STATUS, detail)
-    types = exchange.header_values("content-type")
-    media_type = types[0].partition(";")[0].strip().lower() if types else ""
+    media_type = exchange.content_type.partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:
         what = f"has the content type '{media_type[:_SHOWN_CHARACTERS]}'" if media_type else "has no content type"
         raise CheckFailed(Reason.PROTOCOL, f"the response is not DNS: it {what}")

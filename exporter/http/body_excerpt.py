@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
-from exporter.judging.charset import charset_of, decode_text
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -32,16 +31,14 @@ def log_unexpected_body(check: Check, attempt: Attempt, exchange: Exchange, *, i
         return
     missed = (outcome for outcome in evaluate(check.expectations, attempt.observed) if not outcome.ok)
     if not is_complete or any(outcome.evaluated or outcome.reason is not None for outcome in missed):
-        attempt.note("the body begins", text=excerpt(exchange))
+        attempt.note("the body begins", text=_excerpt(exchange))
 
 
-def excerpt(exchange: Exchange) -> str:
+def _excerpt(exchange: Exchange) -> str:
     """Return the beginning of a body on one line: at most 500 characters, or 32 bytes in hex when it is not text."""
-    beginning = exchange.body[:_MOST_BYTES]
-    charset = charset_of(beginning, next(iter(exchange.header_values("content-type")), ""))
-    text = decode_text(beginning, charset.name)
+    text = exchange.text_of_first(_MOST_BYTES)
     if "\0" in text:
-        shown = beginning[:_SHOWN_BINARY_BYTES].hex(" ")
+        shown = exchange.body[:_SHOWN_BINARY_BYTES].hex(" ")
         return f"{shown} …" if len(exchange.body) > _SHOWN_BINARY_BYTES else shown
     line = " ".join(text.split())
     if len(line) <= _MOST_CHARACTERS and len(exchange.body) <= _MOST_BYTES:

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.http.request import new_request
+from exporter.judging.charset import charset_of, decode_text
 from exporter.judging.content import header_text
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.proxy.route import NO_PROXIES
@@ -191,6 +192,17 @@ class Exchange:
     def redirects(self) -> bool:
         """Whether the answer is a redirect."""
         return self.status in REDIRECT_STATUSES
+
+    @property
+    def content_type(self) -> str:
+        """The first Content-Type of the answer; empty when it has none."""
+        values = self.header_values("content-type")
+        return values[0] if values else ""
+
+    def text_of_first(self, size_bytes: int) -> str:
+        """Return the first bytes of the body as text, decoded by the charset of the answer."""
+        first = self.body[:size_bytes]
+        return decode_text(first, charset_of(first, self.content_type).name)
 
     @property
     def content_length(self) -> int:

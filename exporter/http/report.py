@@ -163,9 +163,8 @@ def oddities_of(run: HttpRun) -> str:
 
 
 def _body_observations(exchange: Exchange) -> dict[str, Observation]:
-    """Return the observations about the content of a body; of several Content-Type fields the first counts."""
-    content_types = exchange.header_values("content-type")
-    content = Content(exchange.body, content_types[0] if content_types else "")
+    """Return the observations about the content of a body."""
+    content = Content(exchange.body, exchange.content_type)
     return {
         BODY.name: BodyText(content),
         BODY_SHA256.name: BodyDigest(content),

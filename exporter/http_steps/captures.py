@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
-from exporter.judging.charset import charset_of, decode_text
 from exporter.judging.content import header_text, parse_json
 from exporter.judging.estimate import INSTRUCTION_SECONDS
 from exporter.judging.json_path import compile_json_path
@@ -109,13 +108,11 @@ def _in_json(path: str, exchange: Exchange) -> str:
 
 
 def _in_body(pattern: Pattern, exchange: Exchange) -> str:
-    content_types = exchange.header_values("content-type")
-    searched = exchange.body[: int(_SEARCH_SECONDS / (pattern.instructions * INSTRUCTION_SECONDS))]
-    text = decode_text(searched, charset_of(searched, content_types[0] if content_types else "").name)
-    found = pattern.first_captured_in(text) or ""
-    if not found and len(searched) < len(exchange.body):
+    searched_bytes = int(_SEARCH_SECONDS / (pattern.instructions * INSTRUCTION_SECONDS))
+    found = pattern.first_captured_in(exchange.text_of_first(searched_bytes)) or ""
+    if not found and searched_bytes < len(exchange.body):
         received = counted(len(exchange.body), "byte")
-        detail = f"received {received}; the first {len(searched)} have nothing for body {pattern.text}"
+        detail = f"received {received}; the first {searched_bytes} have nothing for body {pattern.text}"
         raise CheckFailed(Reason.TOO_LARGE, detail)
     return found
 

@@ -6,17 +6,7 @@ import pytest
 
 from exporter.config.problems import Problems
 from exporter.config.yaml_nodes import load_document
-from exporter.errors import ConfigError
-
-
-def faults_of(text: str) -> list[str]:
-    problems = Problems()
-    load_document(text, "f", problems)
-    try:
-        problems.raise_if_any(())
-    except ConfigError as error:
-        return str(error).splitlines()
-    return []
+from tests.config.yaml_faults import faults_of
 
 
 @pytest.mark.parametrize(
